@@ -1,0 +1,30 @@
+//! The vocabulary of Foretell: entities, sources, views, expressions, windows, rows and matrices.
+//!
+//! No I/O happens here. The offline engine (polars), the online store, training and serving all speak in
+//! these types, so that a feature means the same thing wherever it is computed.
+
+pub mod definition;
+mod definition_parse;
+pub mod document;
+pub mod expression;
+pub mod matrix;
+pub mod offline;
+pub mod row;
+pub mod table;
+pub mod time;
+pub mod value;
+pub mod window;
+
+pub use definition::{
+    Aggregation, Definitions, DerivedFeature, Entity, EntityName, Feature, FeatureKind, FeatureRef, Format, RequestColumn,
+    Source, SourceKey, SourceName, View, ViewName, WideColumns,
+};
+pub use document::{Document, Problem, Problems};
+pub use expression::{Expression, ExpressionError};
+pub use matrix::{ColumnKind, FeatureMatrix, MISSING_CATEGORY};
+pub use offline::{MaterializeReport, Offline, OfflineError};
+pub use row::{EntityKey, FeatureRead, FeatureRow, Status};
+pub use table::{Column, Table};
+pub use time::{Span, Timestamp};
+pub use value::{DataType, Value};
+pub use window::Window;

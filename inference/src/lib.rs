@@ -1,0 +1,28 @@
+//! What a fitted model is: a package's bytes become a [`Model`] that turns rows into predictions.
+//!
+//! Training writes packages, serving and `foretell predict` read them through the one path here, so that the same row gives
+//! the same number everywhere. No I/O: a package is a list of named bytes.
+
+pub mod calibration;
+pub mod conformal;
+pub mod decision;
+pub mod endpoint;
+pub mod error;
+pub mod forecast;
+pub mod linear;
+pub mod manifest;
+pub mod model;
+pub mod predictor;
+pub mod preprocessing;
+pub mod tree;
+
+pub use calibration::Calibration;
+pub use conformal::Conformal;
+pub use decision::{Decision, DecisionPolicy};
+pub use endpoint::{AnswerField, Endpoint, KeySource, Method};
+pub use error::InferenceError;
+pub use manifest::{FeaturePlan, FeatureRead as PlannedRead, Input, Lineage, Manifest, Output, PackageFiles, PlannedDerived, Task};
+pub use model::{Model, PredictOptions, Reason, RowPrediction, SeriesPrediction, Step};
+pub use predictor::{Forecaster, Predictor};
+pub use preprocessing::{Encoder, InputEncoding};
+pub use tree::{Link, Node, Tree, TreeEnsemble};

@@ -1,0 +1,79 @@
+//! The two shapes of fitted arithmetic: rows to numbers, and a state to the steps ahead.
+
+use std::fmt::Debug;
+
+use foretell_features::FeatureMatrix;
+
+use crate::error::InferenceError;
+
+/// Rows in, numbers out. Raw scores: link, calibration and intervals are the model's.
+pub trait Predictor: Debug + Send + Sync {
+    /// Numbers per row.
+    fn n_outputs(&self) -> usize;
+
+    /// Writes `n_rows * n_outputs` numbers, row-major.
+    ///
+    /// # Errors
+    /// The matrix has another width than the predictor was fitted on.
+    fn predict_into(&self, x: &FeatureMatrix, out: &mut [f64]) -> Result<(), InferenceError>;
+
+    /// Contribution of each column to row `row`'s first output (before the link), for explanations; the missing part of the
+    /// sum is the expected value, returned last. Exact for trees (TreeSHAP, path-dependent) and linear predictors.
+    ///
+    /// # Errors
+    /// As `predict_into`.
+    fn contributions(&self, x: &FeatureMatrix, row: usize) -> Result<Vec<f64>, InferenceError>;
+
+    /// The file form of the predictor: name and bytes, `trees.bin` or `linear.json`.
+    fn to_file(&self) -> (String, Vec<u8>);
+
+    /// Allocates and predicts.
+    ///
+    /// # Errors
+    /// As `predict_into`.
+    fn predict(&self, x: &FeatureMatrix) -> Result<Vec<f64>, InferenceError> {
+        let mut out = vec![0.0; x.n_rows() * self.n_outputs()];
+        self.predict_into(x, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// A state and the known future in, the steps ahead out.
+pub trait Forecaster: Debug + Send + Sync {
+    /// The greatest horizon it was fitted for.
+    fn max_horizon(&self) -> usize;
+
+    /// Point forecasts for steps `1..=horizon` after the state's last time. `future` has one row per step with the known
+    /// covariates in the model's order (missing = NaN), or no columns where the model knows none.
+    ///
+    /// # Errors
+    /// The state or the future does not fit the model.
+    fn forecast(
+        &self,
+        state: &crate::forecast::ForecastState,
+        horizon: usize,
+        future: &crate::forecast::Future,
+    ) -> Result<Vec<f64>, InferenceError>;
+
+    /// The state one observation later.
+    ///
+    /// # Errors
+    /// The observation does not fit the model.
+    fn advance(
+        &self,
+        state: &mut crate::forecast::ForecastState,
+        observation: f64,
+        known: &[f64],
+    ) -> Result<(), InferenceError>;
+
+    /// Named parts of the forecast (`level`, `trend`, `seasonal`, ..) per step, where the method has them.
+    fn components(
+        &self,
+        state: &crate::forecast::ForecastState,
+        horizon: usize,
+        future: &crate::forecast::Future,
+    ) -> Vec<(String, Vec<f64>)>;
+
+    /// The file form of the forecaster: name and bytes.
+    fn to_file(&self) -> (String, Vec<u8>);
+}
