@@ -3,6 +3,5 @@
 pub mod spec;
 
 pub use spec::{
-    Baseline, CandidateSpec, Cutoffs, ForecastTest, GateRule, LabelSpec, ModelSpec, Population, SeriesSpec, SplitSpec, Subject,
-    TabularSpec,
+    Baseline, CandidateSpec, GateRule, ModelSpec, SplitSpec, Subject, TabularSpec,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use foretell_features::{Definitions, Expression, FeatureRef, Problems, Span, Timestamp};
+use foretell_features::{Cutoffs, Definitions, FeatureRef, LabelSpec, Population, Problems, SeriesSpec};
 use foretell_inference::{DecisionPolicy, Endpoint, Task};
 
 /// A model: `models/<name>/model.toml`.
@@ -55,68 +55,6 @@ pub struct TabularSpec {
     pub split: SplitSpec,
 }
 
-/// The instants at which training looks back and labels look ahead.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cutoffs {
-    /// `every` apart, `count` of them, the last one such that its label is complete at the project's clock.
-    Every {
-        /// Distance.
-        every: Span,
-        /// How many.
-        count: usize,
-    },
-    /// Given.
-    At(Vec<Timestamp>),
-}
-
-/// Who counts at a cutoff. All given conditions hold.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Population {
-    /// Had an event in the label's source (or `active_source`) within this span before the cutoff.
-    pub active_within: Option<Span>,
-    /// The source that `active_within` looks at; the label's source where absent.
-    pub source: Option<String>,
-    /// Over features of the row.
-    pub filter: Option<Expression>,
-}
-
-/// What happens after the cutoff.
-#[derive(Debug, Clone, PartialEq)]
-pub enum LabelSpec {
-    /// `column = "Churn", positive = "Yes"`: a column of a snapshot source. With `positive` the label is 1 where equal, else
-    /// the number itself.
-    Column {
-        /// The source; the first view's source where absent.
-        source: Option<String>,
-        /// Its column.
-        column: String,
-        /// The value that means 1 (text as written in the file).
-        positive: Option<String>,
-    },
-    /// 1 iff no event in `[cutoff, cutoff + horizon)`.
-    Absence(Ahead),
-    /// 1 iff an event in `[cutoff, cutoff + horizon)`.
-    Occurrence(Ahead),
-    /// Sum of `value` over `[cutoff, cutoff + horizon)`.
-    Total {
-        /// Source, horizon, filter.
-        ahead: Ahead,
-        /// What is summed.
-        value: Expression,
-    },
-}
-
-/// Events after the cutoff.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ahead {
-    /// The event source.
-    pub source: String,
-    /// How far ahead.
-    pub horizon: Span,
-    /// Events that count.
-    pub filter: Option<Expression>,
-}
-
 /// How test rows are chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SplitSpec {
@@ -132,51 +70,6 @@ pub enum SplitSpec {
     EntityHash {
         /// Share of test entities.
         test_fraction: f64,
-    },
-}
-
-/// A forecast names its series in place of entity, features and label.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SeriesSpec {
-    /// The source.
-    pub source: String,
-    /// Key columns; empty for one series.
-    pub key: Vec<String>,
-    /// Time column.
-    pub time: String,
-    /// Value column.
-    pub value: String,
-    /// Distance of two values.
-    pub step: Span,
-    /// Steps ahead.
-    pub horizon: usize,
-    /// Columns known for the future as well.
-    pub known: Vec<String>,
-    /// Columns constant per series.
-    pub statics: Vec<String>,
-    /// Further static columns by key from another source (a store table); its key columns are named alike.
-    pub statics_from: Option<String>,
-    /// Rows that count for error metrics (`open = 1`), over the source's columns; others are trained on but not judged.
-    pub judged: Option<Expression>,
-    /// Season lengths in steps; empty lets training choose from the step (7 for days).
-    pub seasons: Vec<usize>,
-    /// How the test steps are chosen.
-    pub test: ForecastTest,
-}
-
-/// How a forecast is tested.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ForecastTest {
-    /// The last `horizon` steps of each series.
-    Last,
-    /// Another source with the same columns.
-    File(String),
-    /// Rows whose column has this value.
-    Column {
-        /// Column.
-        column: String,
-        /// Its value on test rows.
-        value: String,
     },
 }
 
