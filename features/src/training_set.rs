@@ -1,11 +1,10 @@
-//! What training asks of the offline engine and what it gets: rows of features with labels, and series.
+//! What training asks of the offline engine and what it gets: rows of features with labels.
 
 use crate::definition::FeatureRef;
 use crate::label::{Cutoffs, LabelSpec, Population};
 use crate::row::EntityKey;
 use crate::table::Table;
-use crate::time::{Span, Timestamp};
-use crate::value::{DataType, Value};
+use crate::time::Timestamp;
 
 /// Rows of entities at instants, to be joined with features as they were known then.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -57,38 +56,6 @@ pub struct TrainingSet {
     pub appearance: Vec<u64>,
 }
 
-/// Regular series with what is known about them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SeriesSet {
-    /// Distance of two values.
-    pub step: Span,
-    /// The series, in the order of their keys.
-    pub series: Vec<Series>,
-    /// Names and types of the columns known for the future, in the order of the spec.
-    pub known_types: Vec<(String, DataType)>,
-    /// Names and types of the columns constant per series, in the order of the spec.
-    pub static_types: Vec<(String, DataType)>,
-}
-
-/// One series on a regular grid.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    /// Its key, one part per key column; no part for a single series.
-    pub key: EntityKey,
-    /// Time of the first value.
-    pub start: Timestamp,
-    /// One value per step up to the last one known; gaps are NaN.
-    pub values: Vec<f64>,
-    /// Whether the step counts for error metrics; never a gap.
-    pub judged: Vec<bool>,
-    /// Column by column, one value per step; columns longer than `values` reach into the future.
-    pub known: Vec<Vec<Value>>,
-    /// One value per static column.
-    pub statics: Vec<Value>,
-    /// The first step of the test; training looks at the steps before it.
-    pub test_start: usize,
-}
-
 impl EntityFrame {
     /// All keys at their times, without request values.
     ///
@@ -104,13 +71,5 @@ impl TrainingSet {
     /// Number of rows.
     pub fn n_rows(&self) -> usize {
         self.label.len()
-    }
-}
-
-impl Series {
-    /// The instant of a step.
-    pub fn time(&self, step: Span, at: usize) -> Timestamp {
-        let steps = i64::try_from(at).unwrap_or(i64::MAX);
-        self.start.plus(Span(step.0.saturating_mul(steps)))
     }
 }
