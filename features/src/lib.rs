@@ -29,7 +29,7 @@ pub use label::{Ahead, Cutoffs, LabelSpec, Population};
 pub use matrix::{ColumnKind, FeatureMatrix, MISSING_CATEGORY};
 pub use offline::{MaterializeReport, Offline, OfflineError};
 pub use row::{EntityKey, FeatureRead, FeatureRow, Status};
-pub use series::{ForecastTest, SeriesSpec};
+pub use series::{ForecastTest, Series, SeriesSet, SeriesSpec};
 pub use table::{Column, Table};
 pub use time::{Span, Timestamp};
 pub use training_set::{EntityFrame, TrainingSet, TrainingSetSpec};

@@ -1,7 +1,9 @@
 //! Series: what a forecast looks at in place of entities and labels.
 
 use crate::expression::Expression;
-use crate::time::Span;
+use crate::row::EntityKey;
+use crate::time::{Span, Timestamp};
+use crate::value::{DataType, Value};
 
 /// A forecast names its series in place of entity, features and label.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,4 +48,36 @@ pub enum ForecastTest {
         /// Its value on test rows.
         value: String,
     },
+}
+
+/// Series on a regular grid of `step`, as the offline engine hands them to forecasting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesSet {
+    /// Distance of two values.
+    pub step: Span,
+    /// The series, by key.
+    pub series: Vec<Series>,
+    /// Names and types of the known covariates, in the order of [`Series::known`].
+    pub known_types: Vec<(String, DataType)>,
+    /// Names and types of the static attributes, in the order of [`Series::statics`].
+    pub static_types: Vec<(String, DataType)>,
+}
+
+/// One series. Value `i` belongs to the instant `start + i * step`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// Its key; empty for a single series.
+    pub key: EntityKey,
+    /// The instant of the first value.
+    pub start: Timestamp,
+    /// The values; a gap is NaN.
+    pub values: Vec<f64>,
+    /// Whether the value counts for error metrics, never a gap; as long as `values`.
+    pub judged: Vec<bool>,
+    /// One column per known covariate; may be longer than `values`: the known future.
+    pub known: Vec<Vec<Value>>,
+    /// One value per static attribute.
+    pub statics: Vec<Value>,
+    /// Position of the first test value; `values.len()` where none is tested.
+    pub test_start: usize,
 }
