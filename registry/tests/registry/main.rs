@@ -1,0 +1,10 @@
+//! The registry from outside, on memory and on a folder. No network.
+
+mod aliases;
+mod concurrency;
+mod damage;
+mod faults;
+mod models;
+mod packages;
+mod stores;
+mod watching;
