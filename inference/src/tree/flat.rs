@@ -1,0 +1,200 @@
+//! The same trees, packed: 16 bytes a node, siblings side by side, eight walks at a time.
+//!
+//! A walk waits for memory and compares, not for arithmetic, so walks that do not depend on each other are interleaved: eight
+//! trees for one row, eight rows for one tree. Leaves point at themselves, so a walk that has ended may be stepped again.
+//! Each row's leaves are added in the order of the trees, so the sum has the same bits as the obvious walk's.
+
+use std::collections::VecDeque;
+
+use foretell_features::FeatureMatrix;
+
+use super::{Node, Tree, contains};
+
+/// Columns of an ensemble at most: fits beside the two flags, and a hostile file cannot ask for a huge row.
+pub(super) const MAX_FEATURES: usize = 1 << 20;
+
+const CATEGORY: u32 = 1 << 31;
+const MISSING_LEFT: u32 = 1 << 30;
+const FEATURE: u32 = MISSING_LEFT - 1;
+
+/// Walks in flight.
+const LANES: usize = 8;
+
+/// Rows that pass one tree before the next tree is fetched.
+const BLOCK: usize = 128;
+
+/// The right child is `left + 1`. A leaf looks at column 0, always goes left, and its left is itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct FlatNode {
+    /// A threshold's bits; of a category node the first word (low half) and number of words (high half) of its set.
+    payload: u64,
+    /// Column and the two flags.
+    feature: u32,
+    left: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct FlatTrees {
+    nodes: Vec<FlatNode>,
+    /// By node; 0 inside the tree.
+    values: Vec<f64>,
+    roots: Vec<u32>,
+    words: Vec<u64>,
+}
+
+impl FlatTrees {
+    /// `None` when there are more nodes or category words than 32 bits count.
+    pub(super) fn pack(trees: &[Tree]) -> Option<Self> {
+        let mut flat = Self::default();
+        for tree in trees {
+            flat.roots.push(u32::try_from(flat.nodes.len()).ok()?);
+            flat.push_tree(tree)?;
+        }
+        Some(flat)
+    }
+
+    /// Breadth first: the pair of children takes the next two places.
+    fn push_tree(&mut self, tree: &Tree) -> Option<()> {
+        let mut next = u32::try_from(self.nodes.len() + 1).ok()?;
+        let mut queue = VecDeque::from([0_usize]);
+        while let Some(at) = queue.pop_front() {
+            let node = &tree.nodes[at];
+            let (flat, value) = match node {
+                Node::Leaf { value, .. } => (leaf(u32::try_from(self.nodes.len()).ok()?), *value),
+                _ => (self.inner(node, next)?, 0.0),
+            };
+            self.nodes.push(flat);
+            self.values.push(value);
+            if let Some((left, right)) = node.children() {
+                next = next.checked_add(2)?;
+                queue.extend([left, right]);
+            }
+        }
+        Some(())
+    }
+
+    fn inner(&mut self, node: &Node, left: u32) -> Option<FlatNode> {
+        let flag = |missing_left: bool| if missing_left { MISSING_LEFT } else { 0 };
+        Some(match node {
+            Node::Numeric {
+                feature,
+                threshold,
+                missing_left,
+                ..
+            } => FlatNode {
+                payload: threshold.to_bits(),
+                feature: feature | flag(*missing_left),
+                left,
+            },
+            Node::Category {
+                feature,
+                categories,
+                missing_left,
+                ..
+            } => {
+                let first = u32::try_from(self.words.len()).ok()?;
+                let count = u32::try_from(categories.len()).ok()?;
+                self.words.extend_from_slice(categories);
+                let payload = u64::from(first) | u64::from(count) << 32;
+                FlatNode {
+                    payload,
+                    feature: feature | CATEGORY | flag(*missing_left),
+                    left,
+                }
+            }
+            Node::Leaf { .. } => unreachable!("leaves are packed by `leaf`"),
+        })
+    }
+
+    /// One row through all trees, eight trees at a time.
+    pub(super) fn sum_row(&self, base: f64, row: &[f64]) -> f64 {
+        let mut sum = base;
+        let (groups, rest) = self.roots.as_chunks::<LANES>();
+        for roots in groups {
+            for leaf in self.descend(*roots, [row; LANES]) {
+                sum += self.values[leaf as usize];
+            }
+        }
+        for &root in rest {
+            let [leaf] = self.descend([root], [row]);
+            sum += self.values[leaf as usize];
+        }
+        sum
+    }
+
+    /// All rows; long inputs pass each tree in blocks, eight rows at a time.
+    pub(super) fn sum_rows(&self, base: f64, x: &FeatureMatrix, out: &mut [f64]) {
+        let width = x.n_columns();
+        for (rows, sums) in x.values().chunks(BLOCK * width).zip(out.chunks_mut(BLOCK)) {
+            if sums.len() < LANES {
+                rows.chunks_exact(width)
+                    .zip(sums)
+                    .for_each(|(row, sum)| *sum = self.sum_row(base, row));
+            } else {
+                self.sum_block(base, width, rows, sums);
+            }
+        }
+    }
+
+    fn sum_block(&self, base: f64, width: usize, rows: &[f64], sums: &mut [f64]) {
+        sums.fill(base);
+        for &root in &self.roots {
+            let (groups, rest) = sums.as_chunks_mut::<LANES>();
+            for (group, rows) in groups.iter_mut().zip(rows.chunks_exact(LANES * width)) {
+                let lanes: [&[f64]; LANES] = std::array::from_fn(|lane| &rows[lane * width..(lane + 1) * width]);
+                let leaves = self.descend([root; LANES], lanes);
+                group
+                    .iter_mut()
+                    .zip(leaves)
+                    .for_each(|(sum, leaf)| *sum += self.values[leaf as usize]);
+            }
+            let tail = &rows[groups.len() * LANES * width..];
+            for (sum, row) in rest.iter_mut().zip(tail.chunks_exact(width)) {
+                let [leaf] = self.descend([root], [row]);
+                *sum += self.values[leaf as usize];
+            }
+        }
+    }
+
+    /// Steps all walks until none moves.
+    #[inline]
+    fn descend<const N: usize>(&self, mut at: [u32; N], rows: [&[f64]; N]) -> [u32; N] {
+        loop {
+            let mut moved = 0;
+            for (at, row) in at.iter_mut().zip(rows) {
+                let next = self.step(*at, row);
+                moved |= next ^ *at;
+                *at = next;
+            }
+            if moved == 0 {
+                return at;
+            }
+        }
+    }
+
+    #[inline]
+    fn step(&self, at: u32, row: &[f64]) -> u32 {
+        let node = &self.nodes[at as usize];
+        let x = row[(node.feature & FEATURE) as usize];
+        let missing_right = x.is_nan() & (node.feature & MISSING_LEFT == 0);
+        let beyond = if node.feature & CATEGORY == 0 {
+            x > f64::from_bits(node.payload)
+        } else {
+            !x.is_nan() && !contains(self.set(node), x)
+        };
+        node.left + u32::from(beyond | missing_right)
+    }
+
+    fn set(&self, node: &FlatNode) -> &[u64] {
+        let first = (node.payload & u64::from(u32::MAX)) as usize;
+        &self.words[first..first + (node.payload >> 32) as usize]
+    }
+}
+
+fn leaf(at: u32) -> FlatNode {
+    FlatNode {
+        payload: f64::INFINITY.to_bits(),
+        feature: MISSING_LEFT,
+        left: at,
+    }
+}

@@ -1,0 +1,191 @@
+//! Exact path-dependent SHAP values (Lundberg, Erion and Lee 2018, algorithm 2): each column's part of the raw score, relative
+//! to the cover-weighted mean of the leaves.
+
+use super::{Node, Tree, TreeEnsemble};
+
+/// A column that the path has split on.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    feature: usize,
+    /// Share of training weight that stays on the path when the column is unknown.
+    zero: f64,
+    /// 1 where the row itself stays on the path, else 0.
+    one: f64,
+    /// Weight of the subsets with this many known columns.
+    weight: f64,
+}
+
+/// Marks the path's first step, which stands for no column.
+const NO_FEATURE: usize = usize::MAX;
+
+/// SHAP values by column, the expected raw score last; together they sum to the row's raw score.
+pub(super) fn contributions(ensemble: &TreeEnsemble, row: &[f64]) -> Vec<f64> {
+    let mut phi = vec![0.0; ensemble.n_features() + 1];
+    phi[ensemble.n_features()] = ensemble.base;
+    let mut walk = Walk {
+        row,
+        steps: Vec::new(),
+        phi: &mut phi,
+    };
+    for tree in ensemble.trees() {
+        walk.phi[row.len()] += expected(tree);
+        walk.visit(
+            tree,
+            0,
+            0,
+            Step {
+                feature: NO_FEATURE,
+                zero: 1.0,
+                one: 1.0,
+                weight: 1.0,
+            },
+        );
+        walk.steps.clear();
+    }
+    phi
+}
+
+/// The mean leaf by cover. Shares are taken among siblings, here and in the walk, so that both agree to the last bits.
+fn expected(tree: &Tree) -> f64 {
+    let mut mean = vec![0.0; tree.nodes.len()];
+    for (at, node) in tree.nodes.iter().enumerate().rev() {
+        mean[at] = match node {
+            Node::Leaf { value, .. } => *value,
+            _ => {
+                let (left, right) = node.children().expect("an inner node has children");
+                let share = share(tree, left, right);
+                mean[left] * share + mean[right] * (1.0 - share)
+            }
+        };
+    }
+    mean[0]
+}
+
+fn share(tree: &Tree, child: usize, sibling: usize) -> f64 {
+    let (child, sibling) = (tree.nodes[child].cover(), tree.nodes[sibling].cover());
+    child / (child + sibling)
+}
+
+/// Paths lie on one stack, the deepest last; each node copies its parent's.
+struct Walk<'a> {
+    row: &'a [f64],
+    steps: Vec<Step>,
+    phi: &'a mut [f64],
+}
+
+impl Walk<'_> {
+    /// `parent` is where the parent's path starts; it ends at the end of the stack.
+    fn visit(&mut self, tree: &Tree, at: usize, parent: usize, step: Step) {
+        let start = self.steps.len();
+        self.steps.extend_from_within(parent..);
+        extend(&mut self.steps, start, step);
+        match (&tree.nodes[at], tree.nodes[at].children()) {
+            (Node::Leaf { value, .. }, _) => self.credit(start, *value),
+            (node, Some((left, right))) => self.split(tree, node, (left, right), start),
+            _ => unreachable!("only a leaf has no children"),
+        }
+        self.steps.truncate(start);
+    }
+
+    fn credit(&mut self, start: usize, value: f64) {
+        let path = &self.steps[start..];
+        for (at, step) in path.iter().enumerate().skip(1) {
+            self.phi[step.feature] += unwound_weight(path, at) * (step.one - step.zero) * value;
+        }
+    }
+
+    fn split(&mut self, tree: &Tree, node: &Node, (left, right): (usize, usize), start: usize) {
+        let feature = node.feature().expect("an inner node looks at a column");
+        let taken = node.next(self.row).expect("an inner node has a next one");
+        let other = if taken == left { right } else { left };
+        let mut before = (1.0, 1.0);
+        if let Some(at) = self.steps[start..].iter().position(|it| it.feature == feature) {
+            before = (self.steps[start + at].zero, self.steps[start + at].one);
+            unwind(&mut self.steps, start, at);
+        }
+        let share = share(tree, taken, other);
+        let (zero, one) = before;
+        self.visit(
+            tree,
+            taken,
+            start,
+            Step {
+                feature,
+                zero: zero * share,
+                one,
+                weight: 0.0,
+            },
+        );
+        self.visit(
+            tree,
+            other,
+            start,
+            Step {
+                feature,
+                zero: zero * (1.0 - share),
+                one: 0.0,
+                weight: 0.0,
+            },
+        );
+    }
+}
+
+fn extend(steps: &mut Vec<Step>, start: usize, step: Step) {
+    steps.push(step);
+    let path = &mut steps[start..];
+    let last = path.len() - 1;
+    path[last].weight = if last == 0 { 1.0 } else { 0.0 };
+    let length = (last + 1) as f64;
+    for at in (0..last).rev() {
+        let weight = path[at].weight;
+        path[at + 1].weight += step.one * weight * (at + 1) as f64 / length;
+        path[at].weight = step.zero * weight * (last - at) as f64 / length;
+    }
+}
+
+/// Takes the step at `at` out of the path again.
+fn unwind(steps: &mut Vec<Step>, start: usize, at: usize) {
+    let path = &mut steps[start..];
+    let last = path.len() - 1;
+    let length = (last + 1) as f64;
+    let Step { zero, one, .. } = path[at];
+    let mut next = path[last].weight;
+    for step in (0..last).rev() {
+        let weight = path[step].weight;
+        if one == 0.0 {
+            path[step].weight = weight * length / (zero * (last - step) as f64);
+        } else {
+            path[step].weight = next * length / ((step + 1) as f64 * one);
+            next = weight - path[step].weight * zero * (last - step) as f64 / length;
+        }
+    }
+    for step in at..last {
+        let Step { feature, zero, one, .. } = path[step + 1];
+        path[step] = Step {
+            feature,
+            zero,
+            one,
+            weight: path[step].weight,
+        };
+    }
+    steps.pop();
+}
+
+/// The sum of the weights that `unwind` would leave.
+fn unwound_weight(path: &[Step], at: usize) -> f64 {
+    let last = path.len() - 1;
+    let length = (last + 1) as f64;
+    let Step { zero, one, .. } = path[at];
+    let mut next = path[last].weight;
+    let mut total = 0.0;
+    for step in (0..last).rev() {
+        if one == 0.0 {
+            total += path[step].weight * length / (zero * (last - step) as f64);
+        } else {
+            let left = next * length / ((step + 1) as f64 * one);
+            total += left;
+            next = path[step].weight - left * zero * (last - step) as f64 / length;
+        }
+    }
+    total
+}

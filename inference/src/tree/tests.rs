@@ -1,0 +1,314 @@
+//! Trees grown at random: the walk, the fast sums, explanations and the file must agree.
+
+use proptest::prelude::*;
+
+use super::file::parse;
+use super::*;
+
+/// A small generator (SplitMix64), so that one seed names a whole case.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn number(&mut self) -> f64 {
+        self.below(2001) as f64 / 100.0 - 10.0
+    }
+
+    /// What a column may hold: numbers, codes, codes past every dictionary, missing, and what is no code at all.
+    fn cell(&mut self) -> f64 {
+        match self.below(8) {
+            0 => f64::NAN,
+            1 => [f64::INFINITY, f64::NEG_INFINITY, 1e300, -0.0][self.below(4)],
+            2 => self.number(),
+            _ => self.below(140) as f64,
+        }
+    }
+
+    fn rows(&mut self, n_rows: usize, n_columns: usize) -> FeatureMatrix {
+        FeatureMatrix::from_rows(n_columns, (0..n_rows * n_columns).map(|_| self.cell()).collect())
+    }
+
+    fn tree(&mut self, n_features: usize, depth: usize) -> Tree {
+        let mut nodes = Vec::new();
+        self.grow(&mut nodes, n_features, depth);
+        Tree { nodes }
+    }
+
+    /// Grows depth first; a parent's cover is the sum of its children's.
+    fn grow(&mut self, nodes: &mut Vec<Node>, n_features: usize, depth: usize) -> f64 {
+        let at = nodes.len();
+        let (value, cover) = (self.number(), 1.0 + self.below(50) as f64);
+        nodes.push(Node::Leaf { value, cover });
+        if depth == 0 || self.one_in(5) {
+            return cover;
+        }
+        let left = nodes.len() as u32;
+        let mut cover = self.grow(nodes, n_features, depth - 1);
+        let right = nodes.len() as u32;
+        cover += self.grow(nodes, n_features, depth - 1);
+        let (feature, missing_left) = (self.below(n_features) as u32, self.one_in(2));
+        nodes[at] = if self.one_in(3) {
+            let categories = (0..self.below(4)).map(|_| self.next()).collect();
+            Node::Category {
+                feature,
+                categories,
+                missing_left,
+                left,
+                right,
+                cover,
+            }
+        } else {
+            let threshold = if self.one_in(12) {
+                f64::INFINITY
+            } else {
+                self.below(140) as f64
+            };
+            Node::Numeric {
+                feature,
+                threshold,
+                missing_left,
+                left,
+                right,
+                cover,
+            }
+        };
+        cover
+    }
+
+    fn ensemble(&mut self, n_features: usize, depth: usize, n_trees: usize) -> TreeEnsemble {
+        let trees = (0..n_trees).map(|_| self.tree(n_features, depth)).collect();
+        TreeEnsemble::new(n_features, self.number(), Link::Logit, trees).unwrap()
+    }
+}
+
+fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|it| it.to_bits()).collect()
+}
+
+/// The mean leaf when only the columns in `known` are known: the game whose Shapley values TreeSHAP computes.
+fn expectation(tree: &Tree, at: usize, row: &[f64], known: usize) -> f64 {
+    let node = &tree.nodes[at];
+    match (node, node.children()) {
+        (Node::Leaf { value, .. }, _) => *value,
+        (_, Some(_)) if known >> node.feature().unwrap() & 1 == 1 => {
+            expectation(tree, node.next(row).unwrap(), row, known)
+        }
+        (_, Some((left, right))) => {
+            let (l, r) = (tree.nodes[left].cover(), tree.nodes[right].cover());
+            (l * expectation(tree, left, row, known) + r * expectation(tree, right, row, known)) / (l + r)
+        }
+        _ => unreachable!(),
+    }
+}
+
+/// Shapley's formula over all subsets.
+fn shapley(ensemble: &TreeEnsemble, row: &[f64], column: usize) -> f64 {
+    let n = ensemble.n_features();
+    let factorial = |k: usize| (1..=k).map(|it| it as f64).product::<f64>();
+    let worth = |known| {
+        ensemble
+            .trees()
+            .iter()
+            .map(|tree| expectation(tree, 0, row, known))
+            .sum::<f64>()
+    };
+    let others = (0..1_usize << n).filter(|subset| subset >> column & 1 == 0);
+    let part = |subset: usize| {
+        let size = subset.count_ones() as usize;
+        let weight = factorial(size) * factorial(n - size - 1) / factorial(n);
+        weight * (worth(subset | 1 << column) - worth(subset))
+    };
+    others.map(part).sum()
+}
+
+fn check_damaged(result: Result<TreeEnsemble, InferenceError>) {
+    assert!(matches!(result, Err(InferenceError::Damaged { .. })), "{result:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn fast_sums_have_the_bits_of_the_obvious_walk(seed: u64, n_rows in 0_usize..300, n_trees in 0_usize..40, n_features in 1_usize..9) {
+        let mut chance = Chance(seed);
+        let ensemble = chance.ensemble(n_features, 7, n_trees);
+        let x = chance.rows(n_rows, n_features);
+        let judge = bits(&ensemble.raw(&x));
+        prop_assert_eq!(&bits(&ensemble.predict(&x).unwrap()), &judge);
+        let one_by_one: Vec<f64> = x.rows().map(|row| ensemble.raw_row(row).unwrap()).collect();
+        prop_assert_eq!(&bits(&one_by_one), &judge);
+    }
+
+    #[test]
+    fn contributions_are_the_shapley_values(seed: u64, n_features in 1_usize..6) {
+        let mut chance = Chance(seed);
+        let ensemble = chance.ensemble(n_features, 5, 3);
+        let x = chance.rows(1, n_features);
+        let got = ensemble.contributions(&x, 0).unwrap();
+        for (column, value) in got[..n_features].iter().enumerate() {
+            let expected = shapley(&ensemble, x.row(0), column);
+            prop_assert!((value - expected).abs() <= 1e-9 * (1.0 + expected.abs()), "{} against {}", value, expected);
+        }
+    }
+
+    #[test]
+    fn contributions_sum_to_the_raw_score(seed: u64, n_features in 1_usize..30) {
+        let mut chance = Chance(seed);
+        let ensemble = chance.ensemble(n_features, 9, 20);
+        let x = chance.rows(2, n_features);
+        let (got, raw) = (ensemble.contributions(&x, 1).unwrap().iter().sum::<f64>(), ensemble.raw(&x)[1]);
+        prop_assert!((got - raw).abs() <= 1e-9 * (1.0 + raw.abs()), "{} against {}", got, raw);
+    }
+
+    #[test]
+    fn a_file_brings_back_the_same_ensemble(seed: u64, n_trees in 0_usize..6) {
+        let ensemble = Chance(seed).ensemble(4, 5, n_trees);
+        let (name, bytes) = ensemble.to_file();
+        prop_assert_eq!(name, TREES_FILE);
+        prop_assert_eq!(TreeEnsemble::from_bytes(&bytes).unwrap(), ensemble);
+    }
+
+    #[test]
+    fn a_cut_or_changed_file_is_damaged(seed: u64, place: prop::sample::Index, flip in 1_u8..=255) {
+        let bytes = Chance(seed).ensemble(4, 4, 3).to_bytes();
+        let place = place.index(bytes.len());
+        check_damaged(TreeEnsemble::from_bytes(&bytes[..place]));
+        let mut changed = bytes.clone();
+        changed[place] ^= flip;
+        check_damaged(TreeEnsemble::from_bytes(&changed));
+        check_damaged(TreeEnsemble::from_bytes(&[bytes, vec![flip]].concat()));
+    }
+
+    /// Behind a right checksum anything may stand: it is refused, or it is an ensemble that predicts and explains.
+    #[test]
+    fn a_hostile_body_is_refused_or_usable(seed: u64, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let mut chance = Chance(seed);
+        let mut body = chance.ensemble(4, 4, 3).to_bytes();
+        body.truncate(body.len() - 32);
+        for (place, value) in changes {
+            let place = place.index(body.len());
+            body[place] = value;
+        }
+        let Ok(ensemble) = parse(&body) else { return Ok(()) };
+        let width = ensemble.n_features().min(1000);
+        let x = chance.rows(9, width);
+        if let Ok(got) = ensemble.predict(&x) {
+            prop_assert_eq!(bits(&got), bits(&ensemble.raw(&x)));
+            prop_assert_eq!(ensemble.contributions(&x, 0).unwrap().len(), width + 1);
+        }
+    }
+}
+
+#[test]
+fn a_huge_count_is_refused_before_it_is_paid_for() {
+    let mut body = Chance(1).ensemble(4, 3, 1).to_bytes();
+    body.truncate(body.len() - 32);
+    let n_trees_at = 8 + 4 + 4 + 1 + 8;
+    for at in [n_trees_at, n_trees_at + 4] {
+        let mut hostile = body.clone();
+        hostile[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        check_damaged(parse(&hostile));
+    }
+}
+
+#[test]
+fn a_newer_file_names_its_version() {
+    let mut body = Chance(1).ensemble(4, 3, 1).to_bytes();
+    body.truncate(body.len() - 32);
+    body[8] = 9;
+    assert!(matches!(
+        parse(&body),
+        Err(InferenceError::Format { got: 9, supported: 1 })
+    ));
+}
+
+fn leaf(value: f64) -> Node {
+    Node::Leaf { value, cover: 1.0 }
+}
+
+fn split(feature: u32, threshold: f64, left: u32, right: u32) -> Node {
+    Node::Numeric {
+        feature,
+        threshold,
+        missing_left: true,
+        left,
+        right,
+        cover: 2.0,
+    }
+}
+
+#[test]
+fn what_is_no_tree_is_refused() {
+    let cases: [(&str, Vec<Node>); 9] = [
+        ("no nodes", vec![]),
+        ("a loop", vec![split(0, 1.0, 0, 1), leaf(1.0)]),
+        ("a shared child", vec![split(0, 1.0, 1, 1), leaf(1.0)]),
+        ("a child outside", vec![split(0, 1.0, 1, 2), leaf(1.0)]),
+        ("an orphan", vec![leaf(1.0), leaf(2.0)]),
+        ("a column outside", vec![split(2, 1.0, 1, 2), leaf(1.0), leaf(2.0)]),
+        (
+            "a threshold that is NaN",
+            vec![split(0, f64::NAN, 1, 2), leaf(1.0), leaf(2.0)],
+        ),
+        ("an infinite leaf", vec![leaf(f64::INFINITY)]),
+        ("a cover of nothing", vec![Node::Leaf { value: 1.0, cover: 0.0 }]),
+    ];
+    for (what, nodes) in cases {
+        let result = TreeEnsemble::new(2, 0.0, Link::Identity, vec![Tree { nodes }]);
+        assert!(
+            matches!(result, Err(InferenceError::Damaged { .. })),
+            "{what} was accepted"
+        );
+    }
+}
+
+#[test]
+fn a_chain_deeper_than_the_limit_is_refused() {
+    let chain = |depth: u32| {
+        let mut nodes: Vec<Node> = (0..depth)
+            .flat_map(|it| [split(0, 1.0, 2 * it + 1, 2 * it + 2), leaf(0.5)])
+            .collect();
+        nodes.push(leaf(1.0));
+        TreeEnsemble::new(1, 0.0, Link::Identity, vec![Tree { nodes }])
+    };
+    let deepest = chain(MAX_DEPTH as u32).unwrap();
+    let got: f64 = deepest.contributions_row(&[2.0]).unwrap().iter().sum();
+    assert!((got - 1.0).abs() < 1e-9);
+    check_damaged(chain(MAX_DEPTH as u32 + 1));
+}
+
+#[test]
+fn a_row_of_another_width_is_refused() {
+    let ensemble = Chance(3).ensemble(4, 3, 2);
+    let x = FeatureMatrix::from_rows(3, vec![0.0; 6]);
+    assert!(ensemble.predict(&x).unwrap_err().to_string().contains("3 columns"));
+    assert!(ensemble.contributions(&x, 0).is_err());
+}
+
+#[test]
+fn links_are_their_formulas_at_both_ends() {
+    for (link, raw, expected) in [
+        (Link::Identity, -3.5, -3.5),
+        (Link::Logit, 0.0, 0.5),
+        (Link::Logit, 800.0, 1.0),
+        (Link::Logit, -800.0, 0.0),
+        (Link::Logit, 2.0, 1.0 / (1.0 + (-2.0_f64).exp())),
+        (Link::Log, 1.0, std::f64::consts::E),
+    ] {
+        assert!((link.apply(raw) - expected).abs() < 1e-15, "{link:?} of {raw}");
+    }
+}
