@@ -151,3 +151,24 @@ fn a_bucket_needs_a_build_with_cloud_stores() {
         "cannot open `s3://bucket/models`: built without cloud stores, enable feature `aws`"
     );
 }
+
+/// Handlers of servers run on many threads; this compiles or it does not.
+#[test]
+fn every_call_can_move_between_threads() {
+    fn check<T: Send>(_: T) {}
+    let registry = Registry::new(memory());
+    let version = |it: &foretell_registry::ModelVersion| {
+        check(Registry::new(memory()).fetch(it));
+        check(Registry::new(memory()).fetch_file(it, ""));
+    };
+    let _: &dyn Fn(&foretell_registry::ModelVersion) = &version;
+    check(registry.list_models());
+    check(registry.resolve("", &VersionRef::Latest));
+    check(registry.history(""));
+    check(registry.catalog_history());
+    check(registry.verify());
+    check(registry.delete_alias("", "", &ann(1)));
+    check(registry.delete_model("", &ann(1)));
+    check(registry.publish(request("", "")));
+    check(registry.watcher().poll());
+}
