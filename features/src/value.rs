@@ -37,6 +37,7 @@ pub enum Value {
     /// 64-bit float.
     Float(f64),
     /// UTC microseconds. Read back from JSON it is `Str`, and cast by the declared type.
+    #[serde(skip_deserializing)]
     Time(Timestamp),
     /// UTF-8 text.
     Str(Arc<str>),
