@@ -1,0 +1,118 @@
+//! A client that speaks to the router without a socket.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use foretell_mlflow::{Actor, router};
+use foretell_registry::{PackageFile, PublishRequest, Registry, Stamp};
+use foretell_tracking::Tracking;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+pub(crate) struct Client {
+    pub(crate) registry: Arc<Registry>,
+    router: Router,
+    _folder: TempDir,
+}
+
+impl Client {
+    pub(crate) async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let registry = Arc::new(Registry::open("memory:").unwrap());
+        let tracking = Tracking::open("sqlite:t.db", folder.path()).await.unwrap();
+        let router = router(registry.clone(), Arc::new(tracking));
+        Self {
+            registry,
+            router,
+            _folder: folder,
+        }
+    }
+
+    /// Publishes a version at this second.
+    pub(crate) async fn publish(&self, model: &str, second: i64, metadata: Value) {
+        let file = PackageFile::new("model.bin", format!("{model} {second}").into_bytes());
+        let stamp = Stamp::new("ann", second * 1_000_000);
+        let request = PublishRequest {
+            metadata,
+            ..PublishRequest::new(model, vec![file], stamp)
+        };
+        self.registry.publish(request).await.unwrap();
+    }
+
+    pub(crate) async fn get(&self, path_and_query: &str) -> (StatusCode, Value) {
+        let uri = format!("/api/2.0/mlflow/{path_and_query}");
+        self.send(Request::get(uri).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        self.with_body("POST", path, body).await
+    }
+
+    pub(crate) async fn with_body(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/ajax-api/2.0/mlflow/{path}"));
+        let request = request.header("content-type", "application/json; charset=utf-8");
+        self.send(
+            request
+                .extension(Actor("bob".into()))
+                .body(body.to_string().into())
+                .unwrap(),
+        )
+        .await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (
+            status,
+            serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body))),
+        )
+    }
+
+    /// The answer to a POST that must succeed.
+    pub(crate) async fn done(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.post(path, body).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+        answer
+    }
+
+    /// The answer to a GET that must succeed.
+    pub(crate) async fn found(&self, path_and_query: &str) -> Value {
+        let (status, answer) = self.get(path_and_query).await;
+        assert_eq!(status, StatusCode::OK, "{path_and_query}: {answer}");
+        answer
+    }
+
+    /// A new run of the default experiment.
+    pub(crate) async fn run(&self) -> String {
+        let answer = self
+            .done("runs/create", json!({"experiment_id": "0", "start_time": 1}))
+            .await;
+        answer["run"]["info"]["run_id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Checks status, code and message of a refusal.
+pub(crate) fn refused((status, answer): (StatusCode, Value), expected: u16, code: &str, message: &str) {
+    assert_eq!(
+        (status.as_u16(), &answer["error_code"]),
+        (expected, &json!(code)),
+        "{answer}"
+    );
+    let got = answer["message"].as_str().unwrap();
+    assert!(got.contains(message), "{got}");
+}
+
+/// A query string's value.
+pub(crate) fn quoted(text: &str) -> String {
+    text.bytes().map(|it| format!("%{it:02X}")).collect()
+}
