@@ -89,3 +89,12 @@ pub enum InferenceError {
     #[error("{0}")]
     Request(String),
 }
+
+/// `; did you mean `x`?` for the nearest of the names, or nothing where none is near.
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let scored = names.into_iter().map(|it| (strsim::jaro_winkler(name, it), it));
+    let best = scored
+        .filter(|(score, _)| *score > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    best.map_or_else(String::new, |(_, it)| format!("; did you mean `{it}`?"))
+}

@@ -9,11 +9,14 @@ pub mod decision;
 pub mod endpoint;
 pub mod error;
 pub mod forecast;
+pub mod golden;
 pub mod linear;
 pub mod manifest;
 pub mod model;
 pub mod predictor;
 pub mod preprocessing;
+#[doc(hidden)]
+pub mod testing;
 pub mod tree;
 
 pub use calibration::Calibration;
@@ -21,8 +24,10 @@ pub use conformal::Conformal;
 pub use decision::{Decision, DecisionPolicy};
 pub use endpoint::{AnswerField, Endpoint, KeySource, Method};
 pub use error::InferenceError;
+pub use golden::{Golden, GoldenRow};
+pub use linear::{Linear, LinearTerm};
 pub use manifest::{FeaturePlan, FeatureRead as PlannedRead, Input, Lineage, Manifest, Output, PackageFiles, PlannedDerived, Task};
-pub use model::{Model, PredictOptions, Reason, RowPrediction, SeriesPrediction, Step};
+pub use model::{Model, PredictOptions, Reason, RowPrediction, RowPredictor, SeriesPrediction, Step};
 pub use predictor::{Forecaster, Predictor};
-pub use preprocessing::{Encoder, InputEncoding};
+pub use preprocessing::{Encoder, InputEncoding, RowEncoder};
 pub use tree::{Link, Node, Tree, TreeEnsemble};

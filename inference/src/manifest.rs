@@ -9,6 +9,7 @@ use crate::calibration::Calibration;
 use crate::conformal::Conformal;
 use crate::decision::DecisionPolicy;
 use crate::endpoint::Endpoint;
+use crate::error::InferenceError;
 use crate::preprocessing::Encoder;
 
 /// A package as named bytes, in order of name. `manifest.json` is always there; the rest the manifest names.
@@ -16,6 +17,9 @@ pub type PackageFiles = BTreeMap<String, Vec<u8>>;
 
 /// The greatest package format this build reads and the one it writes.
 pub const FORMAT: u32 = 1;
+
+/// File name of the manifest in a package.
+pub const MANIFEST_FILE: &str = "manifest.json";
 
 /// What a model predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -149,4 +153,47 @@ pub struct Lineage {
     pub n_test: usize,
     /// Whether the same inputs give the same bytes.
     pub reproducible: bool,
+}
+
+impl Manifest {
+    /// The bytes of `manifest.json`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("names, numbers and lists are always JSON")
+    }
+
+    /// Whether the parts of a row model hold together: what a damaged or edited file would break.
+    pub(crate) fn check(&self) -> Result<(), InferenceError> {
+        let conformal = self
+            .conformal
+            .as_ref()
+            .map_or(Ok(()), crate::conformal::Conformal::check);
+        let decision = self.decision.as_ref().map_or(Ok(()), DecisionPolicy::check);
+        let parts = [self.check_inputs(), self.calibration.check(), conformal, decision];
+        let sound: Result<(), String> = parts.into_iter().collect();
+        sound.map_err(|reason| InferenceError::Damaged {
+            file: MANIFEST_FILE.to_owned(),
+            reason,
+        })
+    }
+
+    fn check_inputs(&self) -> Result<(), String> {
+        let names: std::collections::BTreeSet<&str> = self.inputs.iter().map(|it| it.name.as_str()).collect();
+        match (self.task, self.inputs.len()) {
+            (Task::Forecast, _) => Err("a forecast has no row predictor".to_owned()),
+            (_, 0) => Err("it has no inputs".to_owned()),
+            (_, n) if n != names.len() => Err("an input is there twice".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Display for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Task::BinaryClassification => "binary_classification",
+            Task::Regression => "regression",
+            Task::LifetimeValue => "lifetime_value",
+            Task::Forecast => "forecast",
+        })
+    }
 }

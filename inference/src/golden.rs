@@ -1,0 +1,127 @@
+//! Golden rows: raw inputs with the trainer's outputs, replayed before a package serves.
+
+use foretell_features::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::error::InferenceError;
+use crate::model::{Model, PredictOptions};
+
+/// File name of the golden rows in a package.
+pub const GOLDEN_FILE: &str = "golden.json";
+
+/// Relative difference that still counts as equal: the same arithmetic on another machine's `exp` and `ln`.
+const TOLERANCE: f64 = 1e-9;
+
+/// Raw rows and what the trainer's model said of them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Golden {
+    /// In training order.
+    pub rows: Vec<GoldenRow>,
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GoldenRow {
+    /// Raw values in signature order.
+    pub inputs: Vec<Value>,
+    /// The answer.
+    pub value: f64,
+    /// Lower end of the default interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower: Option<f64>,
+    /// Upper end of the default interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upper: Option<f64>,
+}
+
+impl Golden {
+    /// Runs the model over raw rows and keeps what it said.
+    ///
+    /// # Errors
+    /// A row cannot be scored.
+    pub fn record(model: &Model, rows: Vec<Vec<Value>>) -> Result<Self, InferenceError> {
+        let predictions = model.predict_rows(&rows, PredictOptions::default())?;
+        let recorded = rows.into_iter().zip(predictions).map(|(inputs, prediction)| {
+            let it = prediction?;
+            Ok(GoldenRow {
+                inputs,
+                value: it.value,
+                lower: it.lower,
+                upper: it.upper,
+            })
+        });
+        Ok(Self {
+            rows: recorded.collect::<Result<_, InferenceError>>()?,
+        })
+    }
+
+    /// Reads `golden.json`.
+    ///
+    /// # Errors
+    /// Not of this form, or without rows: a package that proves nothing is not served.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InferenceError> {
+        let damaged = |reason: String| InferenceError::Damaged {
+            file: GOLDEN_FILE.to_owned(),
+            reason,
+        };
+        let golden: Golden = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        if golden.rows.is_empty() {
+            Err(damaged("it has no rows".to_owned()))
+        } else {
+            Ok(golden)
+        }
+    }
+
+    /// The bytes of `golden.json`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("values and numbers are always JSON")
+    }
+
+    /// Whether the model says now what it said then.
+    ///
+    /// # Errors
+    /// The first row that differs, or that cannot be scored.
+    pub fn replay(&self, model: &Model) -> Result<(), InferenceError> {
+        let inputs: Vec<Vec<Value>> = self.rows.iter().map(|it| it.inputs.clone()).collect();
+        let predictions = model.predict_rows(&inputs, PredictOptions::default())?;
+        for (row, (golden, prediction)) in self.rows.iter().zip(predictions).enumerate() {
+            let got = prediction?;
+            compare(row, Some(golden.value), Some(got.value))?;
+            compare(row, golden.lower, got.lower)?;
+            compare(row, golden.upper, got.upper)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether two outputs are the same number for a replay; NaN never is.
+pub fn is_same(expected: f64, got: f64) -> bool {
+    (got - expected).abs() <= TOLERANCE * expected.abs() + 1e-12
+}
+
+fn compare(row: usize, expected: Option<f64>, got: Option<f64>) -> Result<(), InferenceError> {
+    match (expected, got) {
+        (None, None) => Ok(()),
+        (Some(expected), Some(got)) if is_same(expected, got) => Ok(()),
+        (expected, got) => Err(InferenceError::Golden {
+            row,
+            expected: expected.unwrap_or(f64::NAN),
+            got: got.unwrap_or(f64::NAN),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_number_is_the_same() {
+        assert!(is_same(0.3, 0.1 + 0.2) && is_same(0.0, 0.0) && is_same(1e12, 1e12 + 1.0));
+        assert!(!is_same(0.3, 0.300_001) && !is_same(f64::NAN, f64::NAN) && !is_same(0.3, f64::NAN));
+        assert!(
+            !is_same(f64::INFINITY, f64::INFINITY),
+            "an infinite answer is no answer"
+        );
+    }
+}

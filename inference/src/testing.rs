@@ -1,0 +1,205 @@
+//! A small valid package for the tests of other crates: a fixed linear churn model over a view.
+
+use std::collections::BTreeMap;
+
+use foretell_features::{DataType, RequestColumn, Span, Timestamp, Value};
+
+use crate::calibration::Calibration;
+use crate::decision::DecisionPolicy;
+use crate::endpoint::{AnswerField, Endpoint, KeySource, Method};
+use crate::golden::{GOLDEN_FILE, Golden};
+use crate::linear::{Linear, LinearTerm};
+use crate::manifest::{
+    FORMAT, FeaturePlan, FeatureRead, Input, Lineage, MANIFEST_FILE, Manifest, Output, PackageFiles, PlannedDerived,
+    Task,
+};
+use crate::model::{Model, RowPredictor};
+use crate::preprocessing::{Encoder, InputEncoding};
+use crate::tree::Link;
+
+/// The package `churn`: inputs `orders_90d` (int64), `spend_90d` (double) and `plan` (text: basic, pro) of view `purchases`
+/// for entity `customer` (key `customer_id`, text), decision levels high 0.7 / medium 0.4 / low 0, `POST /api/predict/churn`.
+pub fn tiny_churn_package() -> PackageFiles {
+    tiny_churn_package_with(0.0, "0")
+}
+
+/// The same with another intercept and seed text: a second version that answers other numbers.
+pub fn tiny_churn_package_with(intercept: f64, data: &str) -> PackageFiles {
+    package(manifest(data), predictor(intercept))
+}
+
+/// The same with a request value `cart_value` (null where not sent) and a derived input `spend_per_order`.
+pub fn tiny_derived_package() -> PackageFiles {
+    let mut manifest = manifest("derived");
+    let double = |name: &str| Input {
+        name: name.to_owned(),
+        data_type: DataType::Double,
+    };
+    manifest
+        .inputs
+        .extend([double("cart_value"), double("spend_per_order")]);
+    manifest
+        .encoder
+        .inputs
+        .extend([InputEncoding::Numeric, InputEncoding::Numeric]);
+    manifest.plan.request.push(RequestColumn {
+        name: "cart_value".to_owned(),
+        data_type: DataType::Double,
+    });
+    manifest.plan.derived.push(PlannedDerived {
+        name: "spend_per_order".to_owned(),
+        expression: "spend_90d / greatest(orders_90d, 1)".to_owned(),
+        data_type: DataType::Double,
+    });
+    let mut linear = predictor(0.0);
+    linear
+        .terms
+        .extend([numeric(20.0, 10.0, 0.2), numeric(20.0, 10.0, -0.3)]);
+    linear.expected.extend([0.0, 0.0]);
+    package(manifest, linear)
+}
+
+fn package(manifest: Manifest, linear: Linear) -> PackageFiles {
+    let width = manifest.inputs.len();
+    let model = Model::assemble(manifest, RowPredictor::linear(linear)).expect("the parts fit each other");
+    let row = |orders: Value, spend: Value, plan: Value| {
+        let mut row = vec![orders, spend, plan];
+        row.resize(width, Value::Float(25.0));
+        row
+    };
+    let rows = vec![
+        row(Value::Int(0), Value::Float(0.0), Value::text("basic")),
+        row(Value::Int(5), Value::Float(120.5), Value::text("pro")),
+        row(Value::Null, Value::Null, Value::text("platinum")),
+    ];
+    let golden = Golden::record(&model, rows).expect("the rows fit the inputs");
+    let (name, bytes) = model.predictor_file();
+    PackageFiles::from([
+        (MANIFEST_FILE.to_owned(), model.manifest().to_bytes()),
+        (name, bytes),
+        (GOLDEN_FILE.to_owned(), golden.to_bytes()),
+    ])
+}
+
+fn predictor(intercept: f64) -> Linear {
+    let plan = LinearTerm::Category {
+        weights: vec![0.6, -0.4, 0.0],
+        missing: 0.1,
+    };
+    Linear {
+        intercept,
+        link: Link::Logit,
+        terms: vec![numeric(3.0, 2.0, -0.8), numeric(60.0, 40.0, -0.5), plan],
+        expected: vec![0.0, 0.0, 0.1],
+    }
+}
+
+fn numeric(mean: f64, scale: f64, weight: f64) -> LinearTerm {
+    LinearTerm::Numeric {
+        mean,
+        scale,
+        clip: 10.0,
+        weight,
+        missing: 0.0,
+    }
+}
+
+fn manifest(data: &str) -> Manifest {
+    let inputs = [
+        ("orders_90d", DataType::Int64),
+        ("spend_90d", DataType::Double),
+        ("plan", DataType::String),
+    ];
+    let input = |(name, data_type): (&str, DataType)| Input {
+        name: name.to_owned(),
+        data_type,
+    };
+    let plan = InputEncoding::Category {
+        categories: vec!["basic".to_owned(), "pro".to_owned()],
+    };
+    Manifest {
+        format: FORMAT,
+        model: "churn".to_owned(),
+        task: Task::BinaryClassification,
+        algorithm: "logistic".to_owned(),
+        inputs: inputs.map(input).to_vec(),
+        outputs: outputs(),
+        plan: feature_plan(&inputs),
+        encoder: Encoder {
+            inputs: vec![InputEncoding::Numeric, InputEncoding::Numeric, plan],
+        },
+        calibration: Calibration::Platt { a: 1.1, b: -0.05 },
+        conformal: None,
+        decision: Some(decision()),
+        endpoints: vec![endpoint()],
+        series: None,
+        predictor: "linear.json".to_owned(),
+        metrics: BTreeMap::from([("roc_auc".to_owned(), 0.8)]),
+        parameters: BTreeMap::new(),
+        lineage: lineage(data),
+    }
+}
+
+fn outputs() -> Vec<Output> {
+    let output = |(name, field): (String, AnswerField)| Output { name, field };
+    endpoint().answer.into_iter().map(output).collect()
+}
+
+fn feature_plan(inputs: &[(&str, DataType)]) -> FeaturePlan {
+    let read = |(name, data_type): &(&str, DataType)| FeatureRead {
+        name: (*name).to_owned(),
+        view: "purchases".to_owned(),
+        feature: (*name).to_owned(),
+        data_type: *data_type,
+        max_age: Some(Span::days(365)),
+    };
+    FeaturePlan {
+        entity: "customer".to_owned(),
+        key: vec![("customer_id".to_owned(), DataType::String)],
+        reads: inputs.iter().map(read).collect(),
+        request: Vec::new(),
+        derived: Vec::new(),
+    }
+}
+
+fn decision() -> DecisionPolicy {
+    let advice = |level: &str, advice: &[&str]| (level.to_owned(), advice.iter().map(ToString::to_string).collect());
+    DecisionPolicy {
+        levels: vec![
+            ("high".to_owned(), 0.7),
+            ("medium".to_owned(), 0.4),
+            ("low".to_owned(), 0.0),
+        ],
+        recommendations: vec![
+            advice("high", &["call within 24 h", "offer retention discount"]),
+            advice("medium", &["send a survey"]),
+        ],
+    }
+}
+
+fn endpoint() -> Endpoint {
+    let answer = [
+        ("churn_probability", AnswerField::Value),
+        ("risk_level", AnswerField::Level),
+        ("recommendations", AnswerField::Recommendations),
+    ];
+    Endpoint {
+        method: Method::Post,
+        path: "/api/predict/churn".to_owned(),
+        key: KeySource::Body,
+        answer: answer.map(|(name, field)| (name.to_owned(), field)).to_vec(),
+    }
+}
+
+fn lineage(data: &str) -> Lineage {
+    Lineage {
+        data: format!("sha256:{data}"),
+        definitions: "sha256:0".to_owned(),
+        code: concat!("foretell ", env!("CARGO_PKG_VERSION")).to_owned(),
+        seed: 1,
+        as_of: Timestamp(0),
+        n_train: 100,
+        n_test: 25,
+        reproducible: true,
+    }
+}
