@@ -1,0 +1,249 @@
+//! The command line, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use foretell_features::Timestamp;
+
+/// Train and serve churn, lifetime value, conversion, demand and revenue models from files.
+#[derive(Debug, Parser)]
+#[command(name = "foretell", version, propagate_version = true, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Project folder [default: the current folder or its nearest parent with a foretell.toml]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// Folder with the source files, in place of `[offline] url`
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// One JSON document on stdout; progress and logs go to stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more on stderr
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXAMPLES: &str = "First steps:
+  foretell demo                      make up a company, train five models, serve them
+  foretell init shop && cd shop      a commented project of your own
+  foretell check                     every definition parsed and checked
+  foretell train churn               train, gate, register
+  foretell serve                     HTTP on 127.0.0.1:8000, gRPC on 127.0.0.1:8001";
+
+/// What every verb gets.
+#[derive(Debug, Clone)]
+pub(crate) struct Common {
+    pub project: Option<PathBuf>,
+    pub data: Option<PathBuf>,
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make up a company's data, train the five models, serve and ask them
+    Demo(Demo),
+    /// Write a commented project
+    Init(Init),
+    /// Parse and check every definition; all errors at once
+    Check,
+    /// Look at the project, its stores and this machine
+    Doctor,
+    /// Feature store: materialize, get, historical
+    #[command(subcommand)]
+    Features(Features),
+    /// Train models: candidates, gates, registry
+    Train(Train),
+    /// Registry: list, show, promote, rollback, verify
+    #[command(subcommand)]
+    Models(Models),
+    /// Predict for an entity, a series or rows of a file
+    Predict(Predict),
+    /// Serve predictions over HTTP and gRPC
+    Serve(Serve),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Demo {
+    /// Where to write the project
+    #[arg(long, default_value = "demo", value_name = "D")]
+    pub dir: PathBuf,
+    /// Customers who ever signed up
+    #[arg(long, default_value_t = 20_000, value_name = "N")]
+    pub customers: usize,
+    /// Products with daily sales
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub products: usize,
+    /// Where all chance comes from
+    #[arg(long, default_value_t = 42, value_name = "S")]
+    pub seed: u64,
+    /// Exit after the predictions
+    #[arg(long)]
+    pub no_serve: bool,
+    #[command(flatten)]
+    pub listen: Listen,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Init {
+    /// A folder that does not exist yet, or is empty
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Features {
+    /// Write views into the online store
+    Materialize(Materialize),
+    /// Read a view's or a model's features of one entity
+    Get(GetFeatures),
+    /// Point-in-time join: features as they were known at each row's time
+    Historical(Historical),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Materialize {
+    /// Views to write [default: all]
+    pub views: Vec<String>,
+    /// Only entities with events since
+    #[arg(long, value_name = "T")]
+    pub from: Option<Timestamp>,
+    /// Up to this instant [default: the project's clock]
+    #[arg(long, value_name = "T")]
+    pub to: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GetFeatures {
+    /// A view or a model
+    pub of: String,
+    /// Key columns, one `--entity column=value` each
+    #[arg(long = "entity", value_name = "K=V", value_parser = key_value, required = true)]
+    pub entity: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Historical {
+    /// Parquet or CSV with the key columns and `event_timestamp`
+    #[arg(long, value_name = "FILE")]
+    pub entities: PathBuf,
+    /// `view:feature,view:*,..`
+    #[arg(long, value_name = "REFS", value_delimiter = ',', required = true)]
+    pub features: Vec<String>,
+    /// Parquet file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Train {
+    /// Models to train, folders under models/
+    #[arg(required = true)]
+    pub models: Vec<String>,
+    /// Where all chance comes from
+    #[arg(long, default_value_t = 42, value_name = "S")]
+    pub seed: u64,
+    /// Train as if it were this instant [default: the project's clock]
+    #[arg(long, value_name = "T")]
+    pub as_of: Option<Timestamp>,
+    /// Move `champion` when the gates pass, even if there is one
+    #[arg(long)]
+    pub promote: bool,
+    /// Train and report only
+    #[arg(long)]
+    pub no_register: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Models {
+    /// All models, versions and aliases
+    List,
+    /// One version: metrics, lineage, signature
+    Show {
+        /// `M`, `M@3` or `M@champion`
+        model: String,
+    },
+    /// Point an alias at a version
+    Promote {
+        /// The model
+        model: String,
+        /// The version's number
+        version: u64,
+        /// Which alias moves
+        #[arg(long, default_value = "champion")]
+        alias: String,
+        /// Kept in the history
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Point an alias back to what it pointed to before
+    Rollback {
+        /// The model
+        model: String,
+        /// Which alias moves
+        #[arg(long, default_value = "champion")]
+        alias: String,
+        /// Kept in the history
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Check every digest, every log, every alias
+    Verify,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Predict {
+    /// `M`, `M@3` or `M@challenger`
+    pub model: String,
+    /// Key columns of an entity or a series, one `--entity column=value` each
+    #[arg(long = "entity", value_name = "K=V", value_parser = key_value, conflicts_with = "rows")]
+    pub entity: Vec<(String, String)>,
+    /// Values that only the caller knows
+    #[arg(long = "request", value_name = "K=V", value_parser = key_value)]
+    pub request: Vec<(String, String)>,
+    /// Rows of features: .json, .csv or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub rows: Option<PathBuf>,
+    /// Where to write the answers: .json or .csv [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The K strongest reasons
+    #[arg(long, default_value_t = 3, value_name = "K")]
+    pub explain: usize,
+    /// Level of the interval
+    #[arg(long, value_name = "LEVEL")]
+    pub interval: Option<f64>,
+    /// Steps ahead of a forecast [default: the model's]
+    #[arg(long, value_name = "H")]
+    pub horizon: Option<usize>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub listen: Listen,
+}
+
+/// Addresses to listen on.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Listen {
+    /// HTTP address [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// gRPC address [default: 127.0.0.1:8001]
+    #[arg(long, value_name = "ADDR")]
+    pub grpc: Option<String>,
+}
+
+impl Arguments {
+    pub(crate) fn common(&self) -> Common {
+        Common { project: self.project.clone(), data: self.data.clone(), json: self.json }
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("write it as column=value, for example customer_id=C1. got=`{text}`")),
+    }
+}

@@ -1,0 +1,238 @@
+//! A project folder: `foretell.toml`, `features/*.toml`, `models/*/model.toml`, all read and checked at once.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use foretell_features::document::Section;
+use foretell_features::{Definitions, Document, Problem, Problems, Timestamp};
+use foretell_models::ModelSpec;
+
+use crate::arguments::Common;
+
+/// The file that makes a folder a project.
+pub(crate) const FILE: &str = "foretell.toml";
+
+/// A project, its settings read.
+#[derive(Debug, Clone)]
+pub(crate) struct Project {
+    pub root: PathBuf,
+    pub settings: Settings,
+}
+
+/// `foretell.toml`, as meant. Paths are absolute.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    pub name: String,
+    /// The clock, where the project has its own.
+    pub as_of: Option<Timestamp>,
+    pub data: PathBuf,
+    pub online: PathBuf,
+    pub registry: String,
+    pub tracking: String,
+    pub http: String,
+    pub grpc: String,
+    pub request_log: bool,
+}
+
+/// What a project declares, or everything wrong with it.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub definitions: Definitions,
+    pub models: Vec<ModelSpec>,
+    /// SHA-256 of all TOML that training depends on, for lineage.
+    pub digest: String,
+}
+
+impl Project {
+    /// The project of the command line: `--project`, else the current folder or the nearest parent.
+    pub(crate) fn find(common: &Common) -> Result<Self> {
+        let root = match &common.project {
+            Some(dir) if dir.join(FILE).is_file() => dir.clone(),
+            Some(dir) => bail!("`{}` is no project: it has no {FILE}; `foretell init DIR` writes one", dir.display()),
+            None => nearest().context("cannot read the current folder")?.ok_or_else(|| {
+                anyhow!("no {FILE} here or in any parent folder; `foretell init DIR` writes a project, --project DIR names one")
+            })?,
+        };
+        let root = root.canonicalize().with_context(|| format!("cannot open `{}`", root.display()))?;
+        let settings = Settings::read(&root, common.data.as_deref())?;
+        Ok(Self { root, settings })
+    }
+
+    /// Reads every definition and every model.
+    ///
+    /// # Errors
+    /// Everything wrong at once, as [`Problems`]; or a file that cannot be read.
+    pub(crate) fn check(&self) -> Result<Checked> {
+        let features = self.texts("features", |path| path.extension().is_some_and(|it| it == "toml"))?;
+        let models = self.model_texts()?;
+        if features.is_empty() {
+            bail!("the project has no features/*.toml; `foretell init DIR` shows what they look like");
+        }
+        let digest = digest(features.iter().chain(&models));
+        let definitions = match Definitions::parse(&features) {
+            Ok(definitions) => definitions,
+            Err(problems) => return Err(self.with_model_syntax(problems, &models).into()),
+        };
+        let (mut specs, mut problems) = (Vec::new(), Vec::new());
+        for (file, text) in models {
+            match ModelSpec::parse(file, &text, &definitions) {
+                Ok(spec) => specs.push(spec),
+                Err(found) => problems.extend(found.0),
+            }
+        }
+        for (at, spec) in specs.iter().enumerate() {
+            if let Some(twin) = specs[..at].iter().find(|it| it.name == spec.name) {
+                let message = format!("model `{}` is already in {}", spec.name, twin.file.display());
+                problems.push(Problem { file: spec.file.clone(), line: 1, key: "name".to_owned(), message });
+            }
+        }
+        let checked = Checked { definitions, models: specs, digest };
+        Ok(Problems::or(problems, checked)?)
+    }
+
+    /// The instant that the project calls now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.settings.as_of.unwrap_or_else(real_now)
+    }
+
+    /// A path under `.foretell`.
+    pub(crate) fn state(&self, name: &str) -> PathBuf {
+        self.root.join(".foretell").join(name)
+    }
+
+    /// Broken features must not hide broken TOML in models: references cannot be checked yet, syntax can.
+    fn with_model_syntax(&self, mut problems: Problems, models: &[(PathBuf, String)]) -> Problems {
+        let broken = models.iter().filter_map(|(file, text)| Document::parse(file.clone(), text).err());
+        problems.0.extend(broken);
+        problems
+    }
+
+    fn model_texts(&self) -> Result<Vec<(PathBuf, String)>> {
+        let mut texts = Vec::new();
+        for dir in sorted(&self.root.join("models"))? {
+            let file = dir.join("model.toml");
+            if file.is_file() {
+                texts.push(self.text(&file)?);
+            }
+        }
+        Ok(texts)
+    }
+
+    fn texts(&self, folder: &str, wanted: impl Fn(&Path) -> bool) -> Result<Vec<(PathBuf, String)>> {
+        let files = sorted(&self.root.join(folder))?;
+        files.iter().filter(|path| wanted(path)).map(|path| self.text(path)).collect()
+    }
+
+    /// Text with its path relative to the project, as errors should name it.
+    fn text(&self, path: &Path) -> Result<(PathBuf, String)> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let relative = path.strip_prefix(&self.root).unwrap_or(path);
+        Ok((relative.to_owned(), text))
+    }
+}
+
+impl Checked {
+    /// A model by name.
+    pub(crate) fn model(&self, name: &str) -> Result<&ModelSpec> {
+        self.models.iter().find(|it| it.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.models.iter().map(|it| it.name.as_str()).collect();
+            let hint = foretell_features::spelling::hint(name, names.iter().copied());
+            match names.is_empty() {
+                true => anyhow!("the project has no models; write models/{name}/model.toml"),
+                false => anyhow!("unknown model `{name}`{hint}; the project has {}", names.join(", ")),
+            }
+        })
+    }
+}
+
+impl Settings {
+    fn read(root: &Path, data: Option<&Path>) -> Result<Self> {
+        let path = root.join(FILE);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let document = Document::parse(FILE, &text).map_err(|problem| Problems(vec![problem]))?;
+        let settings = Self::from_root(&document.root(), root, data);
+        let problems = document.into_problems();
+        let settings = Problems::or(problems, settings)?;
+        settings.ok_or_else(|| anyhow!("{FILE} cannot be read"))
+    }
+
+    fn from_root(document: &Section<'_>, root: &Path, data: Option<&Path>) -> Option<Self> {
+        let project = document.need_table("project");
+        let name = project.as_ref().and_then(|it| it.need::<String>("name"));
+        let as_of = project.as_ref().and_then(|it| it.get::<Timestamp>("as_of"));
+        let offline = text_of(document, "offline", "url").unwrap_or_else(|| "data".to_owned());
+        let registry = text_of(document, "registry", "url").unwrap_or_else(|| ".foretell/registry".to_owned());
+        let tracking = text_of(document, "tracking", "url").unwrap_or_else(|| "sqlite:.foretell/tracking.db".to_owned());
+        if let Some(online) = document.table("online") {
+            let store = online.get::<String>("store").unwrap_or_else(|| "embedded".to_owned());
+            if store != "embedded" {
+                online.problem("store", format!("unknown store `{store}`; this build has `embedded`"));
+            }
+            online.refuse_unknown();
+        }
+        let serving = document.table("serving");
+        let address = |name: &str| serving.as_ref().and_then(|it| it.get::<String>(name));
+        let (http, grpc) = (address("http"), address("grpc"));
+        let request_log = serving.as_ref().and_then(|it| it.get::<bool>("request_log"));
+        [project.as_ref(), serving.as_ref(), Some(document)].into_iter().flatten().for_each(Section::refuse_unknown);
+        Some(Self {
+            name: name?,
+            as_of,
+            data: data.map_or_else(|| root.join(offline), Path::to_owned),
+            online: root.join(".foretell/online"),
+            registry: absolute_url(root, &registry),
+            tracking,
+            http: http.unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
+            grpc: grpc.unwrap_or_else(|| "127.0.0.1:8001".to_owned()),
+            request_log: request_log.unwrap_or(true),
+        })
+    }
+}
+
+/// The real clock.
+pub(crate) fn real_now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn text_of(document: &Section<'_>, table: &str, key: &str) -> Option<String> {
+    let table = document.table(table)?;
+    let text = table.get::<String>(key);
+    table.refuse_unknown();
+    text
+}
+
+/// Folders are relative to the project, URLs are as they are.
+fn absolute_url(root: &Path, url: &str) -> String {
+    match url.contains("://") || url.starts_with("memory:") {
+        true => url.to_owned(),
+        false => root.join(url).display().to_string(),
+    }
+}
+
+fn nearest() -> std::io::Result<Option<PathBuf>> {
+    let here = std::env::current_dir()?;
+    Ok(here.ancestors().find(|dir| dir.join(FILE).is_file()).map(Path::to_owned))
+}
+
+fn sorted(dir: &Path) -> Result<Vec<PathBuf>> {
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read `{}`", dir.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn digest<'a>(texts: impl Iterator<Item = &'a (PathBuf, String)>) -> String {
+    let mut all = Vec::new();
+    for (path, text) in texts {
+        all.extend_from_slice(path.to_string_lossy().as_bytes());
+        all.push(0);
+        all.extend_from_slice(text.as_bytes());
+        all.push(0);
+    }
+    format!("sha256:{}", foretell_registry::Digest::of(&all).hex())
+}

@@ -1,0 +1,101 @@
+//! `foretell serve`: predictions over HTTP and gRPC, until Ctrl-C.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use foretell_features::Offline;
+use foretell_features_offline::OfflineEngine;
+use foretell_features_online::{FjallStore, OnlineStore};
+use foretell_registry::Registry;
+use foretell_serving::{Clock, Dependencies, RequestLogSettings, RunningServer, ServerSettings};
+use foretell_tracking::Tracking;
+use serde_json::json;
+
+use crate::arguments::{Common, Listen, Serve};
+use crate::online::ServerFile;
+use crate::output;
+use crate::project::Project;
+
+pub(crate) async fn run(common: &Common, verb: Serve) -> Result<ExitCode> {
+    let project = Project::find(common)?;
+    let server = Server::start(&project, &verb.listen).await?;
+    let (http, grpc) = (server.running.http_addr, server.running.grpc_addr);
+    if common.json {
+        output::print_json(&json!({ "http": http.to_string(), "grpc": grpc.to_string() }));
+    } else {
+        output::print_text(&format!("serving {} on http://{http} and grpc://{grpc}; Ctrl-C stops\n", project.settings.name));
+    }
+    wait_for_stop().await?;
+    server.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A running server and the file that tells other commands where it is.
+pub(crate) struct Server {
+    pub running: RunningServer,
+    file: ServerFile,
+}
+
+impl Server {
+    pub(crate) async fn start(project: &Project, listen: &Listen) -> Result<Self> {
+        let registry = Arc::new(Registry::open(&project.settings.registry)?);
+        let online: Arc<dyn OnlineStore> = Arc::new(FjallStore::open(&project.settings.online)?);
+        Self::with_store(project, listen, registry, online).await
+    }
+
+    /// The same over a store that this process has open already.
+    pub(crate) async fn with_store(
+        project: &Project,
+        listen: &Listen,
+        registry: Arc<Registry>,
+        online: Arc<dyn OnlineStore>,
+    ) -> Result<Self> {
+        let tracking = Arc::new(Tracking::open(&project.settings.tracking, &project.root).await?);
+        let mlflow = foretell_mlflow::router(registry.clone(), tracking);
+        let dependencies = Dependencies {
+            registry,
+            online: online.clone(),
+            offline: offline(project, online),
+            clock: project.settings.as_of.map_or(Clock::Real, Clock::Fixed),
+        };
+        let settings = ServerSettings {
+            http: listen.http.clone().unwrap_or_else(|| project.settings.http.clone()),
+            grpc: listen.grpc.clone().unwrap_or_else(|| project.settings.grpc.clone()),
+            request_log: project.settings.request_log.then(|| RequestLogSettings::at(project.state("requests"))),
+            ..ServerSettings::default()
+        };
+        let running = foretell_serving::start(settings, dependencies, mlflow).await?;
+        let file = ServerFile::write(project, running.http_addr)?;
+        Ok(Self { running, file })
+    }
+
+    pub(crate) async fn stop(self) {
+        self.file.remove();
+        self.running.stop().await;
+    }
+}
+
+/// The offline engine behind `/materialize`, where the project's definitions and files are in order.
+fn offline(project: &Project, online: Arc<dyn OnlineStore>) -> Option<Arc<dyn Offline>> {
+    let checked = project.check().ok()?;
+    let store = foretell_features_offline::OfflineStore::open(checked.definitions, &project.settings.data);
+    match store {
+        Ok(store) => Some(Arc::new(OfflineEngine::new(Arc::new(store), online))),
+        Err(error) => {
+            tracing::warn!("materialize is off: {error}");
+            None
+        }
+    }
+}
+
+/// Ctrl-C or SIGTERM.
+pub(crate) async fn wait_for_stop() -> Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .context("cannot listen for SIGTERM")?;
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => stopped.context("cannot listen for Ctrl-C")?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
