@@ -158,3 +158,27 @@ async fn postgres_is_refused_in_words_that_help() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_no_lock_and_no_half_batch() {
+    let folder = TempDir::new().unwrap();
+    let tracking = Tracking::open(URL, folder.path()).await.unwrap();
+    let run = tracking
+        .create_run(&NewRun::new(DEFAULT_EXPERIMENT, 1))
+        .await
+        .unwrap()
+        .info
+        .run_id;
+    for i in 0..200_u64 {
+        let wait = std::time::Duration::from_micros(i * 20);
+        let _ = tokio::time::timeout(wait, tracking.log_batch(&run, &batch(i.cast_signed()))).await;
+    }
+    tracking.log_batch(&run, &batch(1000)).await.unwrap();
+    let written = tracking.run(&run).await.unwrap();
+    assert_eq!(written.params.len(), written.metrics.len());
+    for metric in &written.metrics {
+        let history = tracking.metric_history(&run, &metric.key, 100, 0).await.unwrap();
+        assert_eq!(history.items.len(), 50, "{} is whole", metric.key);
+    }
+    println!("{} of 201 were written", written.metrics.len());
+}

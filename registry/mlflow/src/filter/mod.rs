@@ -3,6 +3,7 @@
 
 mod catalog;
 mod parse;
+mod tokens;
 mod tracked;
 
 pub(crate) use catalog::{CatalogFilter, sort_models, sort_versions};

@@ -1,0 +1,53 @@
+//! MLflow's own client, over a socket. Needs Python and the network once, so it runs by hand:
+//!
+//! ```text
+//! python3 -m venv ~/.cache/foretell/mlflow-client
+//! ~/.cache/foretell/mlflow-client/bin/pip install -r registry/mlflow/tests/conformance/requirements.txt
+//! cargo test -p foretell-mlflow --test conformance -- --ignored
+//! ```
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use foretell_registry::{PackageFile, PublishRequest, Registry, Stamp};
+use foretell_tracking::Tracking;
+
+fn python() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
+    cache.unwrap_or_else(home).join("foretell/mlflow-client/bin/python")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MLflow's Python client"]
+async fn the_client_of_mlflow_works_unchanged() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let registry = Arc::new(Registry::open("memory:").unwrap());
+    for second in [1, 2] {
+        let file = PackageFile::new("model.bin", vec![second]);
+        let stamp = Stamp::new("ann", i64::from(second) * 1_000_000);
+        registry
+            .publish(PublishRequest::new("churn", vec![file], stamp))
+            .await
+            .unwrap();
+    }
+    let tracking = Arc::new(Tracking::open("sqlite:t.db", folder.path()).await.unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(axum::serve(listener, foretell_mlflow::router(registry, tracking)).into_future());
+
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/mlflow_client.py");
+    let mut client = Command::new(python());
+    client
+        .arg(script)
+        .arg(address)
+        .current_dir(folder.path())
+        .env("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1");
+    let status = tokio::task::spawn_blocking(move || client.status())
+        .await
+        .unwrap()
+        .unwrap();
+    server.abort();
+    assert!(status.success());
+}
