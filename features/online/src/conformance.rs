@@ -243,6 +243,11 @@ async fn other_columns_drop_the_rows(store: &dyn OnlineStore) {
     let wider: ViewSchema = vec![("n".to_owned(), DataType::Int64), ("m".to_owned(), DataType::Int64)];
     store.define(view, &wider).await.expect("a view can be defined");
     assert_eq!(one(store, view, "ann").await, None, "other columns drop the rows");
+    assert_eq!(
+        *columns(store, view).await,
+        wider,
+        "rows come with the columns they have"
+    );
     assert_eq!(store.schema(view).await.expect("the store answers"), Some(wider));
     defined(store, view).await;
     assert_eq!(one(store, view, "ann").await, None, "dropped rows do not come back");
@@ -344,6 +349,10 @@ async fn one(store: &dyn OnlineStore, view: &str, name: &str) -> Option<FeatureR
     let mut rows = store.get(view, &keys([name])).await.expect("the view is defined");
     assert_eq!(rows.len(), 1, "one answer per key");
     rows.remove(0)
+}
+
+async fn columns(store: &dyn OnlineStore, view: &str) -> Arc<ViewSchema> {
+    store.read(view, &[]).await.expect("the view is defined").columns
 }
 
 fn row(at: i64) -> FeatureRow {

@@ -18,7 +18,7 @@ use foretell_features::{EntityKey, FeatureRow};
 
 use crate::admit;
 use crate::codec;
-use crate::store::{OnlineError, OnlineStore, PutReport, ViewSchema};
+use crate::store::{OnlineError, OnlineStore, PutReport, ViewRows, ViewSchema};
 
 const META: &str = "meta";
 /// Writers of keys in different shards never wait for one another.
@@ -45,7 +45,7 @@ struct Inner {
 #[derive(Clone)]
 struct View {
     number: u64,
-    columns: ViewSchema,
+    columns: Arc<ViewSchema>,
     rows: Keyspace,
 }
 
@@ -85,7 +85,12 @@ impl OnlineStore for FjallStore {
     }
 
     async fn schema(&self, view: &str) -> Result<Option<ViewSchema>, OnlineError> {
-        Ok(self.inner.views.load().get(view).map(|it| it.columns.clone()))
+        Ok(self
+            .inner
+            .views
+            .load()
+            .get(view)
+            .map(|it| ViewSchema::clone(&it.columns)))
     }
 
     async fn put(&self, view: &str, rows: Vec<(EntityKey, FeatureRow)>) -> Result<PutReport, OnlineError> {
@@ -103,8 +108,8 @@ impl OnlineStore for FjallStore {
         }
     }
 
-    async fn get(&self, view: &str, keys: &[EntityKey]) -> Result<Vec<Option<FeatureRow>>, OnlineError> {
-        self.inner.get(view, keys)
+    async fn read(&self, view: &str, keys: &[EntityKey]) -> Result<ViewRows, OnlineError> {
+        self.inner.read(view, keys)
     }
 }
 
@@ -118,7 +123,7 @@ impl Inner {
         let _alone = self.definitions.write().unwrap_or_else(PoisonError::into_inner);
         let views = self.views.load_full();
         let old = views.get(view);
-        if old.is_some_and(|it| &it.columns == columns) {
+        if old.is_some_and(|it| *it.columns == *columns) {
             return Ok(());
         }
         let number = views.values().map(|it| it.number + 1).max().unwrap_or(1);
@@ -130,7 +135,7 @@ impl Inner {
             view.to_owned(),
             Arc::new(View {
                 number,
-                columns: columns.clone(),
+                columns: Arc::new(columns.clone()),
                 rows,
             }),
         );
@@ -193,7 +198,7 @@ impl Inner {
         Ok(written)
     }
 
-    fn get(&self, view: &str, keys: &[EntityKey]) -> Result<Vec<Option<FeatureRow>>, OnlineError> {
+    fn read(&self, view: &str, keys: &[EntityKey]) -> Result<ViewRows, OnlineError> {
         let stored = self.view(view)?;
         let read = |key: &EntityKey| match stored.rows.get(stored_key(key)) {
             Ok(None) => Ok(None),
@@ -207,7 +212,11 @@ impl Inner {
             }
             Err(error) => Err(failed(&self.path, &error)),
         };
-        keys.iter().map(read).collect()
+        let rows = keys.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(ViewRows {
+            columns: Arc::clone(&stored.columns),
+            rows,
+        })
     }
 }
 
@@ -262,7 +271,14 @@ fn read_views(path: &Path, database: &Database, meta: &Keyspace) -> Result<HashM
         let rows = database
             .keyspace(&keyspace_name(number), row_options)
             .map_err(|error| failed(path, &error))?;
-        views.insert(view, Arc::new(View { number, columns, rows }));
+        views.insert(
+            view,
+            Arc::new(View {
+                number,
+                columns: Arc::new(columns),
+                rows,
+            }),
+        );
     }
     Ok(views)
 }

@@ -12,4 +12,4 @@ pub mod store;
 
 pub use fjall_store::FjallStore;
 pub use memory::MemoryStore;
-pub use store::{OnlineError, OnlineStore, PutReport, ViewSchema};
+pub use store::{OnlineError, OnlineStore, PutReport, ViewRows, ViewSchema};

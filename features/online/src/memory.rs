@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use foretell_features::{EntityKey, FeatureRow};
 
 use crate::admit;
-use crate::store::{OnlineError, OnlineStore, PutReport, ViewSchema};
+use crate::store::{OnlineError, OnlineStore, PutReport, ViewRows, ViewSchema};
 
 /// Rows in memory. Reads of different views never wait for one another.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub struct MemoryStore {
 
 #[derive(Debug)]
 struct MemoryView {
-    columns: ViewSchema,
+    columns: Arc<ViewSchema>,
     rows: RwLock<HashMap<EntityKey, FeatureRow>>,
 }
 
@@ -38,12 +38,12 @@ impl MemoryStore {
 impl OnlineStore for MemoryStore {
     async fn define(&self, view: &str, columns: &ViewSchema) -> Result<(), OnlineError> {
         self.views.rcu(|views| {
-            if views.get(view).is_some_and(|it| &it.columns == columns) {
+            if views.get(view).is_some_and(|it| *it.columns == *columns) {
                 return Arc::clone(views);
             }
             let mut views = HashMap::clone(views);
             let empty = MemoryView {
-                columns: columns.clone(),
+                columns: Arc::new(columns.clone()),
                 rows: RwLock::default(),
             };
             views.insert(view.to_owned(), Arc::new(empty));
@@ -53,7 +53,7 @@ impl OnlineStore for MemoryStore {
     }
 
     async fn schema(&self, view: &str) -> Result<Option<ViewSchema>, OnlineError> {
-        Ok(self.views.load().get(view).map(|it| it.columns.clone()))
+        Ok(self.views.load().get(view).map(|it| ViewSchema::clone(&it.columns)))
     }
 
     async fn put(&self, view: &str, rows: Vec<(EntityKey, FeatureRow)>) -> Result<PutReport, OnlineError> {
@@ -75,9 +75,13 @@ impl OnlineStore for MemoryStore {
         })
     }
 
-    async fn get(&self, view: &str, keys: &[EntityKey]) -> Result<Vec<Option<FeatureRow>>, OnlineError> {
+    async fn read(&self, view: &str, keys: &[EntityKey]) -> Result<ViewRows, OnlineError> {
         let stored = self.view(view)?;
         let rows = stored.rows.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(keys.iter().map(|key| rows.get(key).cloned()).collect())
+        let rows = keys.iter().map(|key| rows.get(key).cloned()).collect();
+        Ok(ViewRows {
+            columns: Arc::clone(&stored.columns),
+            rows,
+        })
     }
 }

@@ -1,12 +1,22 @@
 //! What every online store does, whatever keeps the bytes.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use foretell_features::{DataType, EntityKey, FeatureRow};
 
 /// The features of a view as stored: names and types in slot order.
 pub type ViewSchema = Vec<(String, DataType)>;
+
+/// Rows as read, with the columns they have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ViewRows {
+    /// The same allocation for as long as the view's columns stay the same, so that readers may keep positions by pointer.
+    pub columns: Arc<ViewSchema>,
+    /// One per key.
+    pub rows: Vec<Option<FeatureRow>>,
+}
 
 /// What a write did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,6 +79,11 @@ pub trait OnlineStore: Debug + Send + Sync {
     /// Writes rows.
     async fn put(&self, view: &str, rows: Vec<(EntityKey, FeatureRow)>) -> Result<PutReport, OnlineError>;
 
-    /// Reads rows: keys keep their order, repeated keys are answered each time.
-    async fn get(&self, view: &str, keys: &[EntityKey]) -> Result<Vec<Option<FeatureRow>>, OnlineError>;
+    /// Reads rows with the columns they have: keys keep their order, repeated keys are answered each time.
+    async fn read(&self, view: &str, keys: &[EntityKey]) -> Result<ViewRows, OnlineError>;
+
+    /// The rows alone.
+    async fn get(&self, view: &str, keys: &[EntityKey]) -> Result<Vec<Option<FeatureRow>>, OnlineError> {
+        Ok(self.read(view, keys).await?.rows)
+    }
 }
