@@ -43,8 +43,8 @@ pub trait Forecaster: Debug + Send + Sync {
     /// The greatest horizon it was fitted for.
     fn max_horizon(&self) -> usize;
 
-    /// Point forecasts for steps `1..=horizon` after the state's last time. `future` has one row per step with the known
-    /// covariates in the model's order (missing = NaN), or no columns where the model knows none.
+    /// Point forecasts for steps `1..=horizon` after the state's last time. `future` holds the encoded covariates of those
+    /// steps in the model's order; what it does not hold is missing.
     ///
     /// # Errors
     /// The state or the future does not fit the model.
@@ -66,14 +66,17 @@ pub trait Forecaster: Debug + Send + Sync {
         known: &[f64],
     ) -> Result<(), InferenceError>;
 
-    /// Named parts of the forecast (`level`, `trend`, `seasonal`, ..) per step, where the method has them.
+    /// Named parts of the forecast (`level`, `trend`, `seasonal`, ..) per step; they sum to the forecast.
+    ///
+    /// # Errors
+    /// As `forecast`.
     fn components(
         &self,
         state: &crate::forecast::ForecastState,
         horizon: usize,
         future: &crate::forecast::Future,
-    ) -> Vec<(String, Vec<f64>)>;
+    ) -> Result<Vec<(String, Vec<f64>)>, InferenceError>;
 
-    /// The file form of the forecaster: name and bytes.
-    fn to_file(&self) -> (String, Vec<u8>);
+    /// The file form of the forecaster: names and bytes, `forecaster.json` first.
+    fn to_files(&self) -> Vec<(String, Vec<u8>)>;
 }

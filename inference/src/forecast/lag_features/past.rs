@@ -1,0 +1,72 @@
+//! Means over past values that count.
+
+/// Values and covariates up to the origin, oldest first.
+#[derive(Debug)]
+pub(super) struct Past<'a> {
+    pub(super) values: &'a [f64],
+    /// Row per step; ends where `values` ends.
+    pub(super) known: &'a [f64],
+    pub(super) n_known: usize,
+    pub(super) skip_zeros: bool,
+}
+
+impl Past<'_> {
+    /// The value `back` steps before the first step ahead (1 is the last value), NaN where there is none.
+    pub(super) fn value(&self, back: usize) -> f64 {
+        let at = self.values.len().checked_sub(back);
+        at.and_then(|it| self.values.get(it)).copied().unwrap_or(f64::NAN)
+    }
+
+    /// A value that tells the size of the series: present, and not idle.
+    pub(super) fn counts(&self, value: f64) -> bool {
+        !value.is_nan() && !(self.skip_zeros && value == 0.0)
+    }
+
+    /// Mean of the values `from..=to` steps back that count; NaN where none does.
+    pub(super) fn mean(&self, from: usize, to: usize) -> f64 {
+        mean((from..=to.min(self.values.len())).map(|back| self.value(back)).filter(|&it| self.counts(it)))
+    }
+
+    /// Mean of values at `from`, `from + every`, .., `n` of them.
+    pub(super) fn mean_every(&self, from: usize, every: usize, n: usize) -> f64 {
+        mean((0..n).map(|it| self.value(from + it * every)).filter(|&it| self.counts(it)))
+    }
+
+    /// Share of zeros among the present values at `from`, `from + every`, .., `n` of them.
+    pub(super) fn zero_share(&self, from: usize, every: usize, n: usize) -> f64 {
+        let present = (0..n).map(|it| self.value(from + it * every)).filter(|it| !it.is_nan());
+        mean(present.map(|it| f64::from(u8::from(it == 0.0))))
+    }
+
+    /// Coefficient of variation of the last `n` values that count.
+    pub(super) fn variation(&self, n: usize) -> f64 {
+        let centre = self.mean(1, n);
+        let squares = (1..=n).map(|back| self.value(back)).filter(|&it| self.counts(it)).map(|it| (it - centre).powi(2));
+        mean(squares).sqrt() / centre
+    }
+
+    /// The size of the series: the mean of the last `window` values, of all where too few of those count, else 1.
+    pub(super) fn scale(&self, window: usize, at_least: usize) -> f64 {
+        let enough = (1..=window).filter(|&back| self.counts(self.value(back))).count() >= at_least.min(window);
+        let reach = if enough { window } else { self.values.len() };
+        let size = mean((1..=reach).map(|back| self.value(back)).filter(|&it| self.counts(it)).map(f64::abs));
+        if size > 0.0 { size } else { 1.0 }
+    }
+
+    /// Covariate `column`, `back` steps before the first step ahead.
+    pub(super) fn known(&self, back: usize, column: usize) -> f64 {
+        let at = self.known.len().checked_sub(back * self.n_known);
+        at.and_then(|it| self.known.get(it + column)).copied().unwrap_or(f64::NAN)
+    }
+
+    /// Steps of which covariates are known.
+    pub(super) fn n_known_steps(&self) -> usize {
+        if self.n_known == 0 { 0 } else { self.known.len() / self.n_known }
+    }
+}
+
+/// NaN of nothing.
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.fold((0.0, 0.0), |(sum, n), it| (sum + it, n + 1.0));
+    sum / n
+}
