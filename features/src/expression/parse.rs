@@ -18,15 +18,26 @@ type Parsed = Result<Expression, ExpressionError>;
 const MAX_BYTES: usize = 16 * 1024;
 const MAX_DEPTH: usize = 200;
 const MAX_NODES: usize = 5_000;
+const MAX_GRAMMAR_DEPTH: usize = 100;
+const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 pub(super) fn expression(text: &str) -> Parsed {
     if text.len() > MAX_BYTES {
         return refuse(format!("the expression has {} bytes, at most {MAX_BYTES} are read", text.len()));
     }
+    // The grammar needs up to 100 KiB of stack per level in an unoptimised build: more than small threads have.
+    let reading = std::thread::Builder::new().name("expression".to_owned()).stack_size(STACK_BYTES);
+    std::thread::scope(|scope| match reading.spawn_scoped(scope, || read(text)) {
+        Ok(thread) => thread.join().unwrap_or_else(|_| refuse(format!("cannot read `{text}`"))),
+        Err(error) => refuse(format!("cannot read `{text}`: no thread to read it on: {error}")),
+    })
+}
+
+fn read(text: &str) -> Parsed {
     let dialect = GenericDialect {};
     let unreadable = |reason: String| ExpressionError(format!("cannot read `{text}`: {reason}"));
     let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|error| unreadable(error.to_string()))?;
-    let mut parser = Parser::new(&dialect).with_tokens(plain_names(tokens));
+    let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_GRAMMAR_DEPTH).with_tokens(plain_names(tokens));
     let parsed = parser.parse_expr().map_err(|error| unreadable(reason(&error)))?;
     let next = parser.peek_token().token;
     if next != Token::EOF {

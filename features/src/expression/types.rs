@@ -149,11 +149,11 @@ fn call(whole: &Expression, function: Function, arguments: Vec<Typed>) -> Result
         Function::Lower | Function::Upper | Function::Concat => (all(String, arguments)?, Some(String)),
         Function::Length => (all(String, arguments)?, Some(Int64)),
         Function::StartsWith => (all(String, arguments)?, Some(Boolean)),
-        Function::ToTimestamp => {
-            // A time stays a time; everything else is text with its format.
-            let already = matches!(arguments.as_slice(), [(_, Some(Timestamp))]);
-            (all(if already { Timestamp } else { String }, arguments)?, Some(Timestamp))
-        }
+        Function::ToTimestamp => match arguments.as_slice() {
+            // A time stays a time, a bare NULL becomes one; everything else is text with its format.
+            [(_, None | Some(Timestamp))] => (vec![only(arguments).0], Some(Timestamp)),
+            _ => (all(String, arguments)?, Some(Timestamp)),
+        },
         Function::AddDays => {
             let mut arguments = arguments.into_iter();
             let time = wanted(whole, Timestamp, arguments.next().unwrap_or_else(null))?;
@@ -166,10 +166,7 @@ fn call(whole: &Expression, function: Function, arguments: Vec<Typed>) -> Result
         Function::ToDouble => (vec![not_a_time(whole, only(arguments))?], Some(Double)),
         Function::ToInt64 => (vec![not_a_time(whole, only(arguments))?], Some(Int64)),
         Function::ToBoolean => (vec![not_a_time(whole, only(arguments))?], Some(Boolean)),
-        Function::ToText => {
-            let (value, from) = only(arguments);
-            (vec![cast_to(value, from, from.unwrap_or(Double))], Some(String))
-        }
+        Function::ToText => (vec![only(arguments).0], Some(String)),
     };
     Ok((Expression::Call(function, arguments), data_type))
 }
@@ -188,7 +185,7 @@ fn not_a_time(whole: &Expression, (value, data_type): Typed) -> Result<Expressio
     match data_type {
         Some(DataType::Timestamp) => Err(mismatch(whole, &value, DataType::Timestamp, "a number, a text or a boolean")),
         // A bare NULL under a cast has the cast's type.
-        other => Ok(if other.is_none() { value } else { cast_to(value, other, other.unwrap_or(DataType::Double)) }),
+        _ => Ok(value),
     }
 }
 
