@@ -1,1 +1,22 @@
-//! placeholder
+//! The offline engine: files to features, as they were known at any instant.
+//!
+//! polars reads files and evaluates expressions; it stays inside. Joins in time and windows are this crate's own: rows are
+//! sorted once by entity and time, and each question is a binary search, so that memory never grows with questions times rows.
+//! Models are not known here: a training set is a table, labels and the instants they belong to.
+
+mod aggregate;
+mod column;
+mod error;
+mod events;
+mod historical;
+mod keys;
+mod lower;
+mod scan;
+mod selection;
+mod store;
+mod view;
+
+pub use error::OfflineStoreError;
+pub use foretell_features::{EntityFrame, Series, SeriesSet, TrainingSet, TrainingSetSpec};
+pub use selection::{SelectedDerived, Selection, StoredFeature};
+pub use store::{OfflineStore, SourceTable};

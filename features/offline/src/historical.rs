@@ -1,0 +1,94 @@
+//! The point-in-time join: features as they were known at each row's instant. Rows out = rows in, in the same order.
+
+use std::collections::BTreeMap;
+
+use foretell_features::{Column, EntityFrame, EntityKey, FeatureRef, RequestColumn, Table, Timestamp};
+
+use crate::error::{Result, definition};
+use crate::selection::{Selection, StoredFeature};
+use crate::store::{OfflineStore, find_feature};
+
+impl OfflineStore {
+    /// The features of the frame's entities at their instants, in the order of the references. Unknown entities, null keys
+    /// and entities without a row yet get nulls (0 for count and sum).
+    ///
+    /// # Errors
+    /// An unknown name, an unreadable source, a request column of the wrong type.
+    pub fn historical(
+        &self,
+        entity: &str,
+        frame: &EntityFrame,
+        features: &[FeatureRef],
+        except: &[FeatureRef],
+    ) -> Result<Table> {
+        let selection = self.select(entity, features, except)?;
+        let all = self.values(&selection, &frame.keys, &frame.times, frame.request.as_ref())?;
+        Ok(chosen(&all, &selection))
+    }
+
+    /// All that a selection reads, is sent and derives.
+    pub(crate) fn values(
+        &self,
+        selection: &Selection,
+        keys: &[Option<EntityKey>],
+        times: &[Timestamp],
+        request: Option<&Table>,
+    ) -> Result<Table> {
+        let mut columns: BTreeMap<&str, Column> = BTreeMap::new();
+        let mut by_view: BTreeMap<&str, Vec<&StoredFeature>> = BTreeMap::new();
+        for read in &selection.reads {
+            by_view.entry(&read.view).or_default().push(read);
+        }
+        for (view, reads) in by_view {
+            let loaded = self.loaded_view(view)?;
+            let features = reads
+                .iter()
+                .map(|it| find_feature(loaded.view, &it.feature))
+                .collect::<Result<Vec<_>>>()?;
+            let answers = if loaded.view.entity.is_none() {
+                let whole: Vec<_> = keys.iter().map(|_| Some(EntityKey(Vec::new()))).collect();
+                loaded.columns(&features, &whole, times)?
+            } else {
+                loaded.columns(&features, keys, times)?
+            };
+            columns.extend(reads.iter().map(|it| it.name.as_str()).zip(answers));
+        }
+        let mut table = Table::new();
+        for read in &selection.reads {
+            table.push(
+                &read.name,
+                columns.remove(read.name.as_str()).expect("every read was answered"),
+            );
+        }
+        for column in &selection.request {
+            table.push(&column.name, sent(column, request, keys.len())?);
+        }
+        selection.derive(&mut table)?;
+        Ok(table)
+    }
+}
+
+/// The columns a model sees, in order.
+pub(crate) fn chosen(all: &Table, selection: &Selection) -> Table {
+    let mut table = Table::new();
+    for (name, _) in &selection.columns {
+        table.push(
+            name,
+            all.column(name).expect("every selected column was computed").clone(),
+        );
+    }
+    table
+}
+
+fn sent(column: &RequestColumn, request: Option<&Table>, rows: usize) -> Result<Column> {
+    let Some(values) = request.and_then(|it| it.column(&column.name)) else {
+        return Ok(Column::nulls(column.data_type, rows));
+    };
+    let cast = Column::from_values(column.data_type, (0..rows).map(|row| values.value(row)));
+    cast.map_err(|(row, error)| {
+        definition(
+            format!("request column `{}`, row {row}", column.name),
+            error.to_string(),
+        )
+    })
+}

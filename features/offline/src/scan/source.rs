@@ -1,0 +1,315 @@
+//! A source as views see it: file and computed columns, times as times, the rows that `where` keeps, and which file row each is.
+
+use std::path::Path;
+
+use foretell_features::{Column, DataType, Entity, Expression, ExpressionError, Source, SourceKey, Table, Timestamp};
+use polars::prelude as pl;
+use polars::prelude::IntoLazy;
+
+use crate::column::{from_column, to_column, to_frame, to_table, to_times};
+use crate::error::{OfflineStoreError, Result, definition, engine, missing_column};
+use crate::lower::{lower, schema_of};
+use crate::scan::types::{apply_types, cast};
+use crate::scan::wide::unpivoted;
+use crate::scan::{Scan, read};
+
+const FILE_ROW: &str = "__file_row";
+
+/// A source in memory.
+#[derive(Debug)]
+pub(crate) struct SourceFrame {
+    pub(crate) source: Source,
+    pub(crate) frame: pl::DataFrame,
+    /// Names and types of its columns, file columns first.
+    pub(crate) schema: Vec<(String, DataType)>,
+    /// The 0-based file row of each row kept.
+    pub(crate) file_rows: Vec<u64>,
+    /// Rows in the files, kept or not.
+    pub(crate) rows_read: u64,
+    mixed: Vec<MixedColumn>,
+}
+
+/// A text column that is mostly numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct MixedColumn {
+    pub(crate) column: String,
+    pub(crate) numbers: usize,
+    pub(crate) row: u64,
+    pub(crate) text: String,
+}
+
+/// Reads a source whole.
+pub(crate) fn load(source: &Source, root: &Path) -> Result<SourceFrame> {
+    let Scan { mut frame, mixed } = read(source, root)?;
+    let rows_read = frame.height() as u64;
+    apply_types(&source.name, &mut frame, &source.types)?;
+    let mut file_rows: Vec<u64> = (0..rows_read).collect();
+    if let Some(wide) = &source.wide {
+        let (table, rows) = unpivoted(source, wide, &to_table(&frame))?;
+        frame = to_frame(&table).map_err(|error| engine(&source.name, error))?;
+        file_rows = rows;
+    }
+    let file_columns: Vec<String> = frame.columns().iter().map(|it| it.name().to_string()).collect();
+    read_times(source, &mut frame, |name| file_columns.iter().any(|it| it == name))?;
+    let frame = computed(source, frame)?;
+    let mut frame = frame;
+    read_times(source, &mut frame, |name| !file_columns.iter().any(|it| it == name))?;
+    let schema = schema_of(&frame);
+    let frame = kept(source, frame, &schema, file_rows)?;
+    let mut loaded = SourceFrame {
+        source: source.clone(),
+        frame,
+        schema,
+        file_rows: Vec::new(),
+        rows_read,
+        mixed,
+    };
+    loaded.take_file_rows()?;
+    Ok(loaded)
+}
+
+/// Makes the event and known time columns times, where `here` holds for the column.
+fn read_times(source: &Source, frame: &mut pl::DataFrame, here: impl Fn(&str) -> bool) -> Result<()> {
+    for name in [&source.event_time, &source.known_time]
+        .into_iter()
+        .flatten()
+        .filter(|it| here(it))
+    {
+        let Ok(column) = frame.column(name) else {
+            let computed = source.columns.iter().map(|(name, _)| name.as_str());
+            let there: Vec<&str> = frame
+                .columns()
+                .iter()
+                .map(|it| it.name().as_str())
+                .chain(computed)
+                .collect();
+            return Err(missing_column(&source.name, name, there));
+        };
+        let column = to_column(column);
+        match column.data_type() {
+            DataType::Timestamp => {}
+            DataType::String => {
+                let times = cast(&source.name, name, &column, DataType::Timestamp)?;
+                frame
+                    .with_column(from_column(name, &times))
+                    .map_err(|error| engine(&source.name, error))?;
+            }
+            other => {
+                let reason = format!("column `{name}` is {other}, not a time; compute one with `to_timestamp`");
+                return Err(definition(format!("source `{}`", source.name), reason));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn computed(source: &Source, frame: pl::DataFrame) -> Result<pl::DataFrame> {
+    let mut frame = frame;
+    for (name, expression) in &source.columns {
+        let place = format!("source `{}`, column `{name}`", source.name);
+        let (lowered, _) = lower(expression, &schema_of(&frame)).map_err(|error| OfflineStoreError::Expression {
+            place: place.clone(),
+            error,
+        })?;
+        frame = frame
+            .lazy()
+            .with_columns([lowered.alias(name.as_str())])
+            .collect()
+            .map_err(|error| engine(place, error))?;
+    }
+    Ok(frame)
+}
+
+/// The rows for which `where` is true, with their file rows as a last column.
+fn kept(
+    source: &Source,
+    frame: pl::DataFrame,
+    schema: &[(String, DataType)],
+    file_rows: Vec<u64>,
+) -> Result<pl::DataFrame> {
+    let place = format!("source `{}`, where", source.name);
+    let file_rows = Column::Int(file_rows.into_iter().map(|it| Some(it as i64)).collect());
+    let mut frame = frame;
+    frame
+        .with_column(from_column(FILE_ROW, &file_rows))
+        .map_err(|error| engine(&place, error))?;
+    let Some(filter) = &source.filter else { return Ok(frame) };
+    let (lowered, data_type) = lower(filter, schema).map_err(|error| OfflineStoreError::Expression {
+        place: place.clone(),
+        error,
+    })?;
+    if data_type != DataType::Boolean {
+        return Err(definition(place, format!("`{filter}` is {data_type}, not a condition")));
+    }
+    frame
+        .lazy()
+        .filter(lowered)
+        .collect()
+        .map_err(|error| engine(place, error))
+}
+
+impl SourceFrame {
+    pub(crate) fn name(&self) -> &str {
+        &self.source.name
+    }
+
+    pub(crate) fn n_rows(&self) -> usize {
+        self.file_rows.len()
+    }
+
+    pub(crate) fn table(&self) -> Table {
+        to_table(&self.frame)
+    }
+
+    pub(crate) fn data_type(&self, column: &str) -> Option<DataType> {
+        self.schema.iter().find(|(name, _)| name == column).map(|(_, it)| *it)
+    }
+
+    /// A column by name.
+    pub(crate) fn column(&self, name: &str) -> Result<Column> {
+        match self.frame.column(name) {
+            Ok(column) => Ok(to_column(column)),
+            Err(_) => Err(missing_column(
+                self.name(),
+                name,
+                self.schema.iter().map(|(name, _)| name.as_str()),
+            )),
+        }
+    }
+
+    /// A column that is to be a feature or a label: refused where it mixes numbers with text.
+    pub(crate) fn meant_column(&self, name: &str) -> Result<Column> {
+        match self.mixed.iter().find(|it| it.column == name) {
+            Some(mixed) => Err(self.refuse(mixed)),
+            None => self.column(name),
+        }
+    }
+
+    /// The value of an expression for each row.
+    pub(crate) fn evaluate(&self, place: &str, expression: &Expression) -> Result<Column> {
+        if let Some(name) = expression.as_column() {
+            return self.meant_column(name);
+        }
+        let (lowered, _) = lower(expression, &self.schema).map_err(|error| self.explained(place, expression, error))?;
+        let place = || format!("source `{}`, {place}", self.name());
+        evaluate(&self.frame, lowered).map_err(|error| engine(place(), error))
+    }
+
+    /// Refuses an expression that is one column of numbers mixed with text.
+    pub(crate) fn check(&self, place: &str, expression: &Expression) -> Result<()> {
+        let bare = expression
+            .as_column()
+            .and_then(|name| self.mixed.iter().find(|it| it.column == name));
+        if let Some(mixed) = bare {
+            return Err(self.refuse(mixed));
+        }
+        expression
+            .typed(&self.schema)
+            .map(|_| ())
+            .map_err(|error| self.explained(place, expression, error))
+    }
+
+    /// Whether the condition is true for each row; all rows without one.
+    pub(crate) fn holds(&self, place: &str, filter: Option<&Expression>) -> Result<Option<Vec<bool>>> {
+        let Some(filter) = filter else { return Ok(None) };
+        match self.evaluate(place, filter)? {
+            Column::Bool(it) => Ok(Some(it.into_iter().map(|it| it == Some(true)).collect())),
+            other => Err(definition(
+                place,
+                format!("`{filter}` is {}, not a condition", other.data_type()),
+            )),
+        }
+    }
+
+    /// When each row happened; `None` for a snapshot.
+    pub(crate) fn event_times(&self) -> Result<Option<Vec<Option<Timestamp>>>> {
+        self.source.event_time.as_deref().map(|it| self.times(it)).transpose()
+    }
+
+    /// When each row was learned of, where the source knows.
+    pub(crate) fn known_times(&self) -> Result<Option<Vec<Option<Timestamp>>>> {
+        self.source.known_time.as_deref().map(|it| self.times(it)).transpose()
+    }
+
+    fn times(&self, name: &str) -> Result<Vec<Option<Timestamp>>> {
+        self.column(name)?;
+        Ok(to_times(self.frame.column(name).expect("looked up above")))
+    }
+
+    /// The entity's key columns, integers or text; a key of another type is cast.
+    pub(crate) fn key_columns(&self, entity: &Entity) -> Result<Vec<Column>> {
+        if self.source.key == SourceKey::Row {
+            let rows = Column::Int(self.file_rows.iter().map(|it| Some(*it as i64)).collect());
+            let key_type = entity.key.first().map_or(DataType::Int64, |(_, it)| *it);
+            return Ok(vec![self.as_key("row", rows, key_type)?]);
+        }
+        entity
+            .key
+            .iter()
+            .map(|(name, data_type)| self.as_key(name, self.column(name)?, *data_type))
+            .collect()
+    }
+
+    fn as_key(&self, name: &str, column: Column, data_type: DataType) -> Result<Column> {
+        let wanted = if data_type == DataType::Int64 {
+            DataType::Int64
+        } else {
+            DataType::String
+        };
+        if column.data_type() == wanted {
+            Ok(column)
+        } else {
+            cast(self.name(), name, &column, wanted)
+        }
+    }
+
+    fn explained(&self, place: &str, expression: &Expression, error: ExpressionError) -> OfflineStoreError {
+        let used = expression.columns();
+        match self.mixed.iter().find(|it| used.contains(&it.column.as_str())) {
+            Some(mixed) => self.refuse(mixed),
+            None => OfflineStoreError::Expression {
+                place: format!("source `{}`, {place}", self.name()),
+                error,
+            },
+        }
+    }
+
+    fn refuse(&self, mixed: &MixedColumn) -> OfflineStoreError {
+        OfflineStoreError::MixedColumn {
+            name: self.name().to_owned(),
+            column: mixed.column.clone(),
+            numbers: mixed.numbers,
+            row: mixed.row,
+            got: mixed.text.clone(),
+        }
+    }
+
+    fn take_file_rows(&mut self) -> Result<()> {
+        let column = self
+            .frame
+            .drop_in_place(FILE_ROW)
+            .map_err(|error| engine(&self.source.name, error))?;
+        let Column::Int(rows) = to_column(&column) else {
+            unreachable!("it was put in as integers")
+        };
+        self.file_rows = rows.into_iter().flatten().map(|it| it as u64).collect();
+        Ok(())
+    }
+}
+
+/// An expression over a frame; a constant stands for every row.
+pub(crate) fn evaluate(frame: &pl::DataFrame, expression: pl::Expr) -> pl::PolarsResult<Column> {
+    const ANSWER: &str = "__answer";
+    let rows = frame.height();
+    let answer = frame
+        .clone()
+        .lazy()
+        .with_columns([expression.alias(ANSWER)])
+        .collect()?;
+    let column = answer.column(ANSWER)?;
+    if column.len() == rows {
+        Ok(to_column(column))
+    } else {
+        Ok(to_column(&column.new_from_index(0, rows)))
+    }
+}

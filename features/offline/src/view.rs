@@ -1,0 +1,158 @@
+//! The features of one view for entities at instants.
+
+use std::sync::Arc;
+
+use foretell_features::{Aggregation, Column, DataType, EntityKey, Feature, FeatureKind, Timestamp, Value, View};
+use rayon::prelude::*;
+
+use crate::aggregate::{Aggregate, Event, aggregate_type};
+use crate::error::{OfflineStoreError, Result, definition};
+use crate::events::{EventIndex, Knowledge, Query};
+use crate::scan::SourceFrame;
+
+/// A view with its source's rows in memory.
+pub(crate) struct LoadedView<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) source: Arc<SourceFrame>,
+    pub(crate) events: Arc<EventIndex>,
+    pub(crate) knowledge: Knowledge,
+}
+
+impl LoadedView<'_> {
+    /// The features' values, one row per key and time, in their order.
+    pub(crate) fn columns(
+        &self,
+        features: &[&Feature],
+        keys: &[Option<EntityKey>],
+        times: &[Timestamp],
+    ) -> Result<Vec<Column>> {
+        let queries: Vec<Query> = keys
+            .par_iter()
+            .zip(times)
+            .map(|(key, at)| self.events.query(key.as_ref(), *at))
+            .collect();
+        self.answers(features, &queries)
+    }
+
+    /// The same, for entities that are known to be in the source.
+    pub(crate) fn answers(&self, features: &[&Feature], queries: &[Query]) -> Result<Vec<Column>> {
+        let newest = || {
+            queries
+                .par_iter()
+                .map(|it| self.events.latest(*it, self.view.max_age, self.knowledge))
+                .collect()
+        };
+        let mut latest: Option<Vec<Option<usize>>> = None;
+        let mut columns = Vec::new();
+        for feature in features {
+            columns.push(match &feature.kind {
+                FeatureKind::Latest { value } => {
+                    let values = self.source.evaluate(&self.place(feature), value)?;
+                    taken(&values, latest.get_or_insert_with(newest), &self.events)
+                }
+                FeatureKind::Aggregate { .. } => self.aggregated(feature, queries)?,
+            });
+        }
+        Ok(columns)
+    }
+
+    fn aggregated(&self, feature: &Feature, queries: &[Query]) -> Result<Column> {
+        let FeatureKind::Aggregate {
+            aggregation,
+            value,
+            filter,
+            window,
+        } = &feature.kind
+        else {
+            unreachable!("the caller has looked")
+        };
+        let place = self.place(feature);
+        let values = value.as_ref().map(|it| self.source.evaluate(&place, it)).transpose()?;
+        let data_type = self.data_type(feature)?;
+        let aggregate = Aggregate {
+            aggregation: *aggregation,
+            values,
+            filter: self.source.holds(&place, filter.as_ref())?,
+        };
+        let all_known = !self.events.has_known_times() || self.knowledge == Knowledge::Hindsight;
+        let plain_count = all_known && aggregate.filter.is_none() && aggregate.values.is_none();
+        let answer = |query: &Query| -> Value {
+            let events = self.events.window(*query, *window);
+            if plain_count && *aggregation == Aggregation::Count {
+                return Value::Int(events.len() as i64);
+            }
+            let known = events.filter(|it| all_known || self.events.was_known(*it, query.at, self.knowledge));
+            aggregate.over(
+                known.map(|it| Event {
+                    row: self.events.row(it),
+                    time: self.events.time(it),
+                }),
+                query.at,
+            )
+        };
+        let answers: Vec<Value> = queries.par_iter().map(answer).collect();
+        let mut column = Column::nulls(data_type, 0);
+        answers.into_iter().for_each(|it| column.push(it));
+        Ok(column)
+    }
+
+    /// The type of a feature.
+    pub(crate) fn data_type(&self, feature: &Feature) -> Result<DataType> {
+        feature_type(self.view, feature, &self.source)
+    }
+
+    fn place(&self, feature: &Feature) -> String {
+        place(self.view, feature)
+    }
+}
+
+/// The type of a feature, from the types of its source's columns.
+pub(crate) fn feature_type(view: &View, feature: &Feature, source: &SourceFrame) -> Result<DataType> {
+    let typed = |it: &foretell_features::Expression| {
+        source.check(&place(view, feature), it)?;
+        it.typed(&source.schema)
+            .map(|(_, data_type)| data_type)
+            .map_err(|error| OfflineStoreError::Expression {
+                place: place(view, feature),
+                error,
+            })
+    };
+    match &feature.kind {
+        FeatureKind::Latest { value } => typed(value),
+        FeatureKind::Aggregate {
+            aggregation,
+            value,
+            window,
+            ..
+        } => {
+            let since = matches!(
+                aggregation,
+                Aggregation::SinceLast { .. } | Aggregation::SinceFirst { .. }
+            );
+            if source.source.event_time.is_none() && (window.is_some() || since) {
+                let reason = format!("source `{}` has no event_time, so a window means nothing", view.source);
+                return Err(definition(place(view, feature), reason));
+            }
+            let values = value.as_ref().map(typed).transpose()?;
+            aggregate_type(*aggregation, values).map_err(|reason| definition(place(view, feature), reason))
+        }
+    }
+}
+
+fn place(view: &View, feature: &Feature) -> String {
+    format!("view `{}`, feature `{}`", view.name, feature.name)
+}
+
+fn taken(values: &Column, newest: &[Option<usize>], events: &EventIndex) -> Column {
+    fn pick<T: Clone>(values: &[Option<T>], rows: impl Iterator<Item = Option<usize>>) -> Vec<Option<T>> {
+        rows.map(|row| values[row?].clone()).collect()
+    }
+    let rows = newest.iter().map(|it| it.map(|event| events.row(event)));
+    match values {
+        Column::Bool(it) => Column::Bool(pick(it, rows)),
+        Column::Int(it) => Column::Int(pick(it, rows)),
+        Column::Float(it) => Column::Float(pick(it, rows)),
+        Column::Str(it) => Column::Str(pick(it, rows)),
+        Column::Time(it) => Column::Time(pick(it, rows)),
+    }
+}
