@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use foretell_features::{Cutoffs, Definitions, FeatureRef, LabelSpec, Population, Problems, SeriesSpec};
-use foretell_inference::{DecisionPolicy, Endpoint, Task};
+use foretell_inference::{AnswerField, DecisionPolicy, Endpoint, Task};
 
 /// A model: `models/<name>/model.toml`.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,8 +112,14 @@ impl ModelSpec {
     /// # Errors
     /// Every wrong thing at once, each with file, line, key and the nearest valid name.
     pub fn parse(file: PathBuf, text: &str, definitions: &Definitions) -> Result<Self, Problems> {
-        let _ = (file, text, definitions);
-        Err(Problems::default())
+        crate::parse::model(file, text, definitions)
+    }
+
+    /// The answer's name in the signature: the field of the first endpoint that shows the value, else `value`.
+    pub fn output_name(&self) -> &str {
+        let fields = self.endpoints.iter().flat_map(|it| &it.answer);
+        let mut shown = fields.filter(|(_, field)| *field == AnswerField::Value);
+        shown.next().map_or("value", |(name, _)| name)
     }
 
     /// The tabular part.

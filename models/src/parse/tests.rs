@@ -1,0 +1,309 @@
+//! Whole `model.toml` files against one small project: what they mean, or everything that is wrong with them.
+
+use expect_test::{Expect, expect};
+use foretell_features::{Cutoffs, FeatureRef, LabelSpec, Span};
+use foretell_inference::{AnswerField, KeySource, Method};
+
+use super::*;
+use crate::catalogue::CATALOGUE;
+use crate::spec::SplitSpec;
+
+const FEATURES: &str = r#"
+[entity.customer]
+key = { customer_id = "string" }
+[entity.lead]
+key = { lead_id = "string" }
+[source.orders]
+path = "orders/*.parquet"
+event_time = "ordered_at"
+[source.sessions]
+path = "sessions.parquet"
+event_time = "at"
+[source.cancellations]
+path = "cancellations.parquet"
+event_time = "cancelled_at"
+[source.conversions]
+path = "conversions.parquet"
+event_time = "at"
+[source.customers]
+path = "customers.csv"
+[source.leads]
+path = "leads.parquet"
+event_time = "created_at"
+[source.sales]
+path = "sales.parquet"
+event_time = "date"
+[source.revenue]
+path = "revenue.parquet"
+event_time = "date"
+[view.profile]
+entity = "customer"
+source = "customers"
+latest = ["plan", "region", "channel"]
+[view.purchases]
+entity = "customer"
+source = "orders"
+[view.purchases.features]
+orders_90d = { count = "*", window = "90d" }
+spend_90d = { sum = "amount", window = "90d" }
+[view.activity]
+entity = "customer"
+source = "sessions"
+features = { sessions_30d = { count = "*", window = "30d" }, sessions_7d = { count = "*", window = "7d" } }
+[view.support]
+entity = "customer"
+source = "sessions"
+features = { tickets_90d = { count = "*", window = "90d" } }
+[view.touches]
+entity = "customer"
+source = "sessions"
+features = { touches_30d = { count = "*", window = "30d" } }
+[view.lead_profile]
+entity = "lead"
+source = "leads"
+latest = ["industry", "country"]
+[derived.customer]
+spend_per_order = "spend_90d / greatest(orders_90d, 1)"
+session_trend = "sessions_7d / greatest(sessions_30d, 1)"
+"#;
+
+fn project() -> Definitions {
+    Definitions::parse(&[("features/all.toml".into(), FEATURES.to_owned())]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn read(text: &str) -> Result<ModelSpec, Problems> {
+    ModelSpec::parse("model.toml".into(), text, &project())
+}
+
+/// A right churn model with something put in front of `[label]` or behind the end.
+fn check(text: &str, expected: Expect) {
+    let got = match read(text) {
+        Ok(_) => "ok".to_owned(),
+        Err(problems) => problems.to_string(),
+    };
+    expected.assert_eq(&got);
+}
+
+#[test]
+fn the_catalogue_reads_against_a_project_with_its_names() {
+    for model in CATALOGUE {
+        let spec = read(model.toml).unwrap_or_else(|error| panic!("{}: {error}", model.name));
+        assert_eq!(spec.name, model.name);
+        assert!(!spec.endpoints.is_empty() && !spec.gates.is_empty(), "{}", model.name);
+        assert!(model.readme.starts_with("# "), "{}", model.name);
+    }
+}
+
+#[test]
+fn the_churn_model_means_what_its_file_says() {
+    let spec = read(CATALOGUE[0].toml).unwrap();
+    let tabular = spec.tabular().unwrap();
+    assert_eq!(tabular.cutoffs, Some(Cutoffs::Every { every: Span::days(30), count: 6 }));
+    assert_eq!(tabular.split, SplitSpec::Time);
+    assert_eq!(tabular.features[0], FeatureRef::All("profile".to_owned()));
+    let LabelSpec::Occurrence(ahead) = &tabular.label else { panic!("{:?}", tabular.label) };
+    assert_eq!((ahead.source.as_str(), ahead.horizon), ("cancellations", Span::days(60)));
+    let decision = spec.decision.as_ref().unwrap();
+    let levels: Vec<&str> = decision.levels.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(levels, ["high", "medium", "low"]);
+    let endpoint = &spec.endpoints[0];
+    assert_eq!((endpoint.method, &endpoint.key), (Method::Post, &KeySource::Body));
+    assert_eq!(endpoint.answer[1], ("risk_level".to_owned(), AnswerField::Level));
+    assert_eq!(spec.output_name(), "churn_probability");
+}
+
+#[test]
+fn what_is_left_out_has_a_usual_value() {
+    let spec = read(
+        r#"
+        name = "m"
+        task = "binary_classification"
+        entity = "customer"
+        features = ["profile:plan"]
+        [label]
+        source = "customers"
+        column = "left"
+        positive = 1
+        "#,
+    )
+    .unwrap();
+    let algorithms: Vec<&str> = spec.candidates.iter().map(|it| it.algorithm.as_str()).collect();
+    assert_eq!(algorithms, ["boosted_trees", "logistic"]);
+    let tabular = spec.tabular().unwrap();
+    assert_eq!(tabular.split, SplitSpec::RowHash { test_fraction: 0.2 });
+    let positive = Some("1".to_owned());
+    assert_eq!(
+        tabular.label,
+        LabelSpec::Column { source: Some("customers".to_owned()), column: "left".to_owned(), positive }
+    );
+    assert_eq!(spec.output_name(), "value");
+}
+
+#[test]
+fn a_path_with_a_key_column_takes_the_key_from_the_path() {
+    let endpoint = "\n[[endpoint]]\nmethod = \"GET\"\npath = \"/customers/{customer_id}/churn\"\nanswer = { p = \"value\" }\n";
+    let spec = read(&format!("{}{endpoint}", CATALOGUE[0].toml)).unwrap();
+    assert_eq!(spec.endpoints[1].key, KeySource::Path);
+    assert_eq!(spec.endpoints[1].method, Method::Get);
+}
+
+#[test]
+fn candidates_keep_their_free_parameters_and_order() {
+    let spec = read(
+        r#"
+        name = "m"
+        task = "regression"
+        entity = "customer"
+        features = ["profile:plan"]
+        label = { source = "customers", column = "age" }
+        [[candidate]]
+        algorithm = "boosted_trees"
+        trees = 50
+        learning_rate = 0.1
+        objective = "tweedie"
+        monotone = true
+        "#,
+    )
+    .unwrap();
+    let parameters: Vec<String> = spec.candidates[0].parameters.iter().map(|(name, it)| format!("{name}={it}")).collect();
+    assert_eq!(parameters, ["learning_rate=0.1", "monotone=true", "objective=tweedie", "trees=50"]);
+}
+
+#[test]
+fn everything_wrong_with_a_model_is_told_at_once() {
+    check(
+        r#"name = "churn/1"
+task = "binary_clasification"
+entity = "custmer"
+features = ["purchases:*"]
+colour = "red"
+[training]
+cutofs = { every = "30d", count = 6 }
+population = { active_within = "soon" }
+[label]
+absense = { source = "orders", horizon = "60d" }
+[split]
+by = "tme"
+"#,
+        expect![[r#"
+            model.toml:1: name: `churn/1` is not a name; use letters, digits, `_` and `-`
+            model.toml:2: task: unknown task `binary_clasification`; did you mean `binary_classification`?
+            model.toml:3: entity: `custmer` is not an entity; did you mean `customer`?
+            model.toml:5: colour: unknown key `colour`
+            model.toml:7: training.cutofs: unknown key `cutofs`; did you mean `cutoffs`?
+            model.toml:8: training.population.active_within: not a span of time like "90d", "12h", "5m" or "30s". got=`"soon"`
+            model.toml:9: label: a label is one of `absence`, `occurrence`, `total`, `column`
+            model.toml:10: label.absense: unknown key `absense`; did you mean `absence`?
+            model.toml:12: split.by: unknown split `tme`; did you mean `time`?"#]],
+    );
+}
+
+#[test]
+fn names_of_features_are_looked_up_in_the_project() {
+    check(
+        r#"name = "m"
+task = "binary_classification"
+entity = "customer"
+features = ["purchase:*", "profile:pln", "spend_90d", "spend_per_oder", "lead_profile:*", "profile:plan", "profile:plan"]
+[training]
+cutoffs = { every = "30d", count = 3 }
+population = { active_within = "30d", source = "order", where = "orders_9d > 1" }
+[label]
+absence = { source = "customers", horizon = "60d", whre = "x" }
+"#,
+        expect![[r#"
+            model.toml:4: features: `lead_profile` describes..."#]],
+    );
+}
+
+#[test]
+fn gates_decisions_and_endpoints_are_checked() {
+    check(
+        r#"name = "m"
+task = "lifetime_value"
+entity = "customer"
+features = ["purchases:*"]
+[training]
+cutoffs = { at = ["2026-01-01"] }
+[label]
+absence = { source = "orders", horizon = "60d" }
+[split]
+by = "time"
+test_fraction = 0.3
+[[candidate]]
+algorithm = "boosted_tree"
+[gate]
+roc_auc = { min = 0.7 }
+mea = { max = 1 }
+mae = {}
+gini = { min = 2, max = 1, bettr_than_baseline = true }
+[decision]
+levels = { high = 2, low = 0, other = 0 }
+recommendations = { hih = ["call"] }
+[[endpoint]]
+method = "PUT"
+path = "api"
+answer = { a = "vale", b = "steps", c = "score_100" }
+[[endpoint]]
+method = "GET"
+path = "/x"
+answer = {}
+[[endpoint]]
+method = "POST"
+path = "/x/{customer}/y{z}"
+answer = { a = "value" }
+"#,
+        expect![[""]],
+    );
+}
+
+#[test]
+fn a_series_is_checked_and_takes_no_part_of_a_row_model() {
+    check(
+        r#"name = "demand"
+task = "forecast"
+entity = "customer"
+[series]
+source = "sale"
+key = ["product"]
+time = "date"
+value = "units"
+step = "0d"
+horizon = 0
+known = ["price", "units"]
+statics = ["category"]
+statics_from = "products"
+judged = "open = "
+seasons = [7, 1]
+test = "first"
+[gate]
+roc_auc = { min = 0.5 }
+[[endpoint]]
+method = "GET"
+path = "/demand/{produkt}"
+answer = { forecast = "steps", v = "value" }
+"#,
+        expect![[""]],
+    );
+}
+
+#[test]
+fn the_label_is_refused_among_the_features() {
+    let features = "[entity.c]\nkey = { row = \"int64\" }\n[source.s]\npath = \"a.csv\"\nkey = \"row\"\n\
+        [view.v]\nentity = \"c\"\nsource = \"s\"\nlatest = \"*\"\n[view.w]\nentity = \"c\"\nsource = \"s\"\nlatest = [\"age\"]\n";
+    let definitions = Definitions::parse(&[("f.toml".into(), features.to_owned())]).unwrap();
+    let check = |references: &str, expected: Option<&str>| {
+        let text = format!(
+            "name = \"m\"\ntask = \"binary_classification\"\nentity = \"c\"\n{references}\n[label]\ncolumn = \"Churn\"\npositive = \"Yes\"\n"
+        );
+        let got = ModelSpec::parse("m.toml".into(), &text, &definitions).err().map(|it| it.to_string());
+        assert_eq!(got.as_deref(), expected, "{references}");
+    };
+    let wrong = "m.toml:4: features: `v:Churn` tells the label; write except = [\"v:Churn\"]";
+    check("features = [\"v:*\"]", Some(wrong));
+    check("features = [\"v:age\", \"v:Churn\"]", Some(wrong));
+    check("features = [\"v:*\"]\nexcept = [\"v:Churn\"]", None);
+    check("features = [\"v:age\"]", None);
+    let twice = "m.toml:4: features: `v:age` and `w:age` have one name; rename one or leave one out with `except`";
+    check("features = [\"v:age\", \"w:*\"]", Some(twice));
+}
