@@ -10,10 +10,12 @@ mod error;
 mod events;
 mod historical;
 mod keys;
+mod label;
 mod lower;
 mod scan;
 mod selection;
 mod store;
+mod training_set;
 mod view;
 
 pub use error::OfflineStoreError;
