@@ -1,0 +1,79 @@
+//! What the tests of this crate share: small projects in a temporary folder, and the public data where it is there.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+
+use foretell_features::row::KeyPart;
+use foretell_features::{Definitions, EntityKey, FeatureRef, Timestamp};
+use foretell_features_offline::OfflineStore;
+
+/// A folder with files and definitions over them.
+pub struct Project {
+    pub folder: tempfile::TempDir,
+    pub definitions: Definitions,
+}
+
+impl Project {
+    pub fn new(toml: &str, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        Self { folder, definitions: definitions(toml) }
+    }
+
+    pub fn open(&self) -> OfflineStore {
+        OfflineStore::open(self.definitions.clone(), self.folder.path()).unwrap()
+    }
+}
+
+pub fn definitions(toml: &str) -> Definitions {
+    match Definitions::parse(&[(PathBuf::from("features/test.toml"), toml.to_owned())]) {
+        Ok(definitions) => definitions,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+/// A folder of the public data sets: `FORETELL_DATA`, or `shared/data` beside the workspace. Tests pass without it.
+pub fn public_data(folder: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let root = std::env::var_os("FORETELL_DATA").map_or_else(beside, PathBuf::from);
+    let folder = root.join(folder);
+    folder.is_dir().then_some(folder)
+}
+
+/// The definitions of a project under `examples/`.
+pub fn example(name: &str) -> Definitions {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name).join("features");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        files.push((path, text));
+    }
+    files.sort();
+    match Definitions::parse(&files) {
+        Ok(definitions) => definitions,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub fn refs(names: &[&str]) -> Vec<FeatureRef> {
+    names.iter().map(|it| it.parse().unwrap()).collect()
+}
+
+/// `1,b` is the key of an integer and a text; a part `-` is null and makes no key.
+pub fn key(text: &str) -> Option<EntityKey> {
+    let part = |it: &str| match it.parse() {
+        Ok(number) => KeyPart::Int(number),
+        Err(_) => KeyPart::Str(it.into()),
+    };
+    let parts: Vec<&str> = text.split(',').collect();
+    (!parts.contains(&"-")).then(|| EntityKey(parts.into_iter().map(part).collect()))
+}
