@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::Decision;
 use crate::error::InferenceError;
+use crate::forecast::LoadedForecast;
 use crate::golden::{GOLDEN_FILE, Golden};
 use crate::linear::{LINEAR_FILE, Linear};
-use crate::manifest::{FORMAT, MANIFEST_FILE, Manifest, PackageFiles};
+use crate::manifest::{FORMAT, MANIFEST_FILE, Manifest, PackageFiles, Task};
 use crate::predictor::Predictor;
 use crate::preprocessing::RowEncoder;
 use crate::tree::{Link, TREES_FILE, TreeEnsemble};
@@ -23,7 +24,14 @@ pub struct Model {
     manifest: Manifest,
     positions: HashMap<String, usize>,
     encoder: RowEncoder,
-    predictor: Option<RowPredictor>,
+    arithmetic: Arithmetic,
+}
+
+/// What the package computes.
+#[derive(Debug)]
+enum Arithmetic {
+    Rows(RowPredictor),
+    Series(Box<LoadedForecast>),
 }
 
 /// A predictor of rows with the link that turns its sums into answers.
@@ -99,6 +107,9 @@ impl Model {
     /// A file is missing, damaged, of a newer format, or a golden row does not reproduce.
     pub fn load(files: &PackageFiles) -> Result<Self, InferenceError> {
         let manifest = read_manifest(files)?;
+        if manifest.task == Task::Forecast {
+            return Self::load_forecast(manifest, files);
+        }
         let predictor = RowPredictor::load(&manifest.predictor, files)?;
         let model = Self::assemble(manifest, predictor)?;
         Golden::from_bytes(file(files, GOLDEN_FILE)?)?.replay(&model)?;
@@ -123,8 +134,29 @@ impl Model {
             manifest,
             positions,
             encoder,
-            predictor: Some(predictor),
+            arithmetic: Arithmetic::Rows(predictor),
         })
+    }
+
+    /// Its golden series are replayed by the forecast itself.
+    fn load_forecast(manifest: Manifest, files: &PackageFiles) -> Result<Self, InferenceError> {
+        let forecast = LoadedForecast::load(&manifest, files)?;
+        let encoder = manifest.encoder.compile(&manifest.inputs)?;
+        let arithmetic = Arithmetic::Series(Box::new(forecast));
+        Ok(Self {
+            manifest,
+            positions: HashMap::new(),
+            encoder,
+            arithmetic,
+        })
+    }
+
+    /// The forecast behind a forecast model: its series and their states.
+    pub fn forecast(&self) -> Option<&LoadedForecast> {
+        match &self.arithmetic {
+            Arithmetic::Rows(_) => None,
+            Arithmetic::Series(it) => Some(it),
+        }
     }
 
     /// Everything about it that is small enough to read.
@@ -132,11 +164,9 @@ impl Model {
         &self.manifest
     }
 
-    /// The predictor in its file form, name and bytes; empty for forecasts.
-    pub fn predictor_file(&self) -> (String, Vec<u8>) {
-        self.predictor
-            .as_ref()
-            .map_or_else(Default::default, |it| it.predictor.to_file())
+    /// The predictor of rows in its file form, name and bytes; `None` for forecasts.
+    pub fn predictor_file(&self) -> Option<(String, Vec<u8>)> {
+        self.row_predictor().ok().map(|it| it.predictor.to_file())
     }
 
     /// Position of an input in the signature.
@@ -207,12 +237,15 @@ impl Model {
     /// Unknown series, horizon out of range, unknown covariate, or the model is not a forecast.
     pub fn predict_series(
         &self,
-        _series: &EntityKey,
-        _horizon: Option<usize>,
-        _future: Option<&[BTreeMap<String, Value>]>,
-        _options: PredictOptions,
+        series: &EntityKey,
+        horizon: Option<usize>,
+        future: Option<&[BTreeMap<String, Value>]>,
+        options: PredictOptions,
     ) -> Result<SeriesPrediction, InferenceError> {
-        Err(self.wrong_task("it predicts rows; send `entities` or `rows`"))
+        match self.forecast() {
+            Some(forecast) => forecast.predict(series, horizon, future, options),
+            None => Err(self.wrong_task("it predicts rows; send `entities` or `rows`")),
+        }
     }
 
     /// Encodes the rows that can be; the others keep their place in the list of results only.
@@ -263,9 +296,10 @@ impl Model {
     }
 
     fn row_predictor(&self) -> Result<&RowPredictor, InferenceError> {
-        self.predictor
-            .as_ref()
-            .ok_or_else(|| self.wrong_task("it forecasts series; send `series`"))
+        match &self.arithmetic {
+            Arithmetic::Rows(it) => Ok(it),
+            Arithmetic::Series(_) => Err(self.wrong_task("it forecasts series; send `series`")),
+        }
     }
 
     fn wrong_task(&self, reason: &str) -> InferenceError {

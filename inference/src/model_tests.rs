@@ -161,3 +161,22 @@ fn no_flipped_byte_makes_loading_panic() {
         }
     }
 }
+
+#[test]
+fn a_forecast_package_forecasts_and_refuses_rows() {
+    let model = Model::load(&crate::forecast::fixture::tiny_forecast_package()).unwrap();
+    let series = model.forecast().unwrap().series().next().unwrap().clone();
+    let got = model
+        .predict_series(&series, Some(2), None, PredictOptions::default())
+        .unwrap();
+    assert_eq!(got.steps.len(), 2);
+    let refused = model.predict_rows(&[vec![]], PredictOptions::default()).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "model task is forecast: it forecasts series; send `series`"
+    );
+    let refused = churn()
+        .predict_series(&series, None, None, PredictOptions::default())
+        .unwrap_err();
+    assert!(refused.to_string().contains("send `entities` or `rows`"));
+}

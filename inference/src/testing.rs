@@ -73,7 +73,7 @@ fn package(manifest: Manifest, linear: Linear) -> PackageFiles {
         row(Value::Null, Value::Null, Value::text("platinum")),
     ];
     let golden = Golden::record(&model, rows).expect("the rows fit the inputs");
-    let (name, bytes) = model.predictor_file();
+    let (name, bytes) = model.predictor_file().expect("it is a row model");
     PackageFiles::from([
         (MANIFEST_FILE.to_owned(), model.manifest().to_bytes()),
         (name, bytes),
