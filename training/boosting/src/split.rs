@@ -4,8 +4,8 @@ use crate::bins::ColumnBins;
 use crate::histogram::{Entry, Quanta, Sum};
 use crate::parameters::{Monotone, Parameters};
 
-/// A category with fewer rows in a node stays with "all others".
-const LEAST_CATEGORY_ROWS: u64 = 5;
+/// A category that weighs less than this many rows in a node stays with "all others".
+const LEAST_CATEGORY_ROWS: f64 = 5.0;
 
 /// What a node's values may be, so that constraints above it hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -183,7 +183,7 @@ impl Judge<'_> {
             let sum = self.quanta.sum(histogram[bin]);
             sum.first / (sum.second + smooth)
         };
-        bins.retain(|&bin| self.quanta.count(histogram[bin]) >= LEAST_CATEGORY_ROWS);
+        bins.retain(|&bin| self.quanta.sum(histogram[bin]).second >= LEAST_CATEGORY_ROWS * self.row);
         bins.sort_by(|&a, &b| rank(a).total_cmp(&rank(b)).then(a.cmp(&b)));
         let most = self.parameters.max_left_categories.min(bins.len().div_ceil(2));
         let mut search = Search::new(self, node, self.parameters.cat_l2 * self.row, Monotone::Free);

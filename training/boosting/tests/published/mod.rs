@@ -11,19 +11,19 @@ use foretell_boosting::BoostData;
 use foretell_features::{ColumnKind, FeatureMatrix};
 
 /// One file and what to predict from it.
-pub struct Set {
-    pub name: &'static str,
-    pub file: &'static str,
-    pub separator: char,
-    pub label: &'static str,
-    pub positive: &'static str,
+pub(crate) struct Set {
+    pub(crate) name: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) separator: char,
+    pub(crate) label: &'static str,
+    pub(crate) positive: &'static str,
     /// Left out: keys and leaks.
-    pub except: &'static [&'static str],
+    pub(crate) except: &'static [&'static str],
 }
 
 const LEAKS: &str = "Naive_Bayes_Classifier_Attrition_Flag_Card_Category_Contacts_Count_12_mon_Dependent_count_Education_Level_Months_Inactive_12_mon_";
 
-pub const SETS: [Set; 7] = [
+pub(crate) const SETS: [Set; 7] = [
     set(
         "telco",
         "churn/telco_customer_churn.csv",
@@ -87,21 +87,21 @@ const fn set(
 }
 
 /// Encoded rows with labels.
-pub struct Table {
-    pub x: FeatureMatrix,
-    pub kinds: Vec<ColumnKind>,
-    pub label: Vec<f64>,
+pub(crate) struct Table {
+    pub(crate) x: FeatureMatrix,
+    pub(crate) kinds: Vec<ColumnKind>,
+    pub(crate) label: Vec<f64>,
 }
 
 /// The folder of the public data, where there is one.
-pub fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let named = std::env::var_os("FORETELL_DATA").map(PathBuf::from);
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     named.or(Some(beside)).filter(|it| it.join("churn").is_dir())
 }
 
 impl Set {
-    pub fn read(&self, folder: &Path) -> std::io::Result<Table> {
+    pub(crate) fn read(&self, folder: &Path) -> std::io::Result<Table> {
         let bytes = std::fs::read(folder.join(self.file))?;
         let mut text = String::new();
         if self.file.ends_with(".gz") {
@@ -169,17 +169,17 @@ fn encode_column<'a>(cells: impl Iterator<Item = &'a str> + Clone) -> (ColumnKin
 }
 
 impl Table {
-    pub fn data(&self) -> BoostData<'_> {
+    pub(crate) fn data(&self) -> BoostData<'_> {
         BoostData::new(&self.x, &self.kinds, &self.label)
     }
 
     /// Training and test rows: row `i` is a test row iff `(i * 2654435761 mod 2^32) / 2^32 < 0.2`.
-    pub fn published_split(&self) -> (Table, Table) {
+    pub(crate) fn published_split(&self) -> (Table, Table) {
         self.split(|row| ((row * 2_654_435_761) % (1 << 32)) as f64 / (1_u64 << 32) as f64)
     }
 
     /// Rows to fit and rows to stop on.
-    pub fn inner_split(&self, seed: u64) -> (Table, Table) {
+    pub(crate) fn inner_split(&self, seed: u64) -> (Table, Table) {
         self.split(|row| {
             let mixed = (row ^ (seed << 40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 11) as f64 / (1_u64 << 53) as f64
@@ -201,7 +201,7 @@ impl Table {
 }
 
 /// The chance that a positive row scores above a negative one; ties count half.
-pub fn auc(scores: &[f64], label: &[f64]) -> f64 {
+pub(crate) fn auc(scores: &[f64], label: &[f64]) -> f64 {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     let (mut rank_sum, mut start) = (0.0, 0);
@@ -218,7 +218,7 @@ pub fn auc(scores: &[f64], label: &[f64]) -> f64 {
     (rank_sum - positives * (positives + 1.0) / 2.0) / (positives * (label.len() as f64 - positives))
 }
 
-pub fn log_loss(p: &[f64], label: &[f64]) -> f64 {
+pub(crate) fn log_loss(p: &[f64], label: &[f64]) -> f64 {
     let loss = |(p, y): (&f64, &f64)| -(y * p.max(1e-15).ln() + (1.0 - y) * (1.0 - p).max(1e-15).ln());
     p.iter().zip(label).map(loss).sum::<f64>() / p.len() as f64
 }
