@@ -7,8 +7,8 @@ use crate::bins::{self, BinnedMatrix, ColumnBins};
 use crate::chance;
 use crate::data::{BoostData, check_length};
 use crate::error::BoostError;
-use crate::grow::{Ground, Grown, GrownNode};
-use crate::histogram::{self, Gradient, Layout, Quanta};
+use crate::grow::{Ground, Grown, GrownNode, Rows};
+use crate::histogram::{self, Layout, Quanta};
 use crate::loss::LeafRows;
 use crate::parameters::{Monotone, Parameters};
 use crate::split::Judge;
@@ -135,6 +135,8 @@ struct Fit<'a> {
     scores: Vec<f64>,
     first: Vec<f32>,
     second: Vec<f32>,
+    /// The rows that the tree under way sees.
+    drawn: Rows,
     trees: Vec<Tree>,
 }
 
@@ -156,6 +158,7 @@ impl<'a> Fit<'a> {
             scores: (0..n_rows).map(|row| base + data.offset(row)).collect(),
             first: vec![0.0; n_rows],
             second: vec![0.0; n_rows],
+            drawn: Rows::default(),
             trees: Vec::new(),
             parameters,
             data,
@@ -170,38 +173,32 @@ impl<'a> Fit<'a> {
         self.parameters
             .loss
             .fill_derivatives(&self.data, &self.scores, &mut self.first, &mut self.second);
-        let rows = self.draw_rows(round);
-        let columns = self.draw_columns(round);
-        let judge = self.judge(&rows);
-        let layout = Layout::new(columns, &self.bins);
+        self.draw_rows(round);
+        let layout = Layout::new(self.draw_columns(round), &self.bins);
+        let judge = self.judge();
+        self.fill_gradients(&judge.quanta);
         let ground = Ground {
             bins: &self.bins,
             binned: &self.binned,
             layout: &layout,
             judge: &judge,
         };
-        let gradients = self.gradients(&rows, &judge.quanta);
-        let sampled = rows.len() < self.rows.len();
-        let grown = ground.grow(rows, gradients);
+        let grown = ground.grow(&mut self.drawn);
         let leaves = self.leaves(&grown, &judge);
         self.trees.push(grown.tree(&self.bins, &leaves));
         let values: Vec<f64> = leaves.into_iter().map(|it| it.0).collect();
-        self.advance(&grown, &values, sampled);
+        self.advance(&grown, &values);
         (grown, values)
     }
 
-    fn draw_rows(&self, round: u64) -> Vec<u32> {
+    fn draw_rows(&mut self, round: u64) {
         let share = self.parameters.row_fraction;
-        if share >= 1.0 {
-            return self.rows.clone();
+        let drawn = |row: &u32| share >= 1.0 || chance::fraction(self.seed, 2 * round, u64::from(*row)) < share;
+        self.drawn.rows.clear();
+        self.drawn.rows.extend(self.rows.iter().copied().filter(drawn));
+        if self.drawn.rows.is_empty() {
+            self.drawn.rows.extend(&self.rows);
         }
-        let drawn = |row: &&u32| chance::fraction(self.seed, 2 * round, u64::from(**row)) < share;
-        let rows: Vec<u32> = self
-            .rows
-            .par_chunks(CHUNK)
-            .flat_map_iter(|it| it.iter().filter(drawn).copied())
-            .collect();
-        if rows.is_empty() { self.rows.clone() } else { rows }
     }
 
     fn draw_columns(&self, round: u64) -> Vec<usize> {
@@ -209,7 +206,8 @@ impl<'a> Fit<'a> {
         chance::draw(self.seed, 2 * round + 1, &self.columns, count)
     }
 
-    fn judge(&self, rows: &[u32]) -> Judge<'a> {
+    fn judge(&self) -> Judge<'a> {
+        let rows = &self.drawn.rows;
         let greatest = |values: &[f32]| values.iter().fold(0.0_f32, |most, it| most.max(it.abs()));
         let sum = |value: &dyn Fn(usize) -> f64| rows.iter().map(|&row| value(row as usize)).sum::<f64>();
         let second = sum(&|row| f64::from(self.second[row]));
@@ -221,9 +219,10 @@ impl<'a> Fit<'a> {
         }
     }
 
-    fn gradients(&self, rows: &[u32], quanta: &Quanta) -> Vec<Gradient> {
+    fn fill_gradients(&mut self, quanta: &Quanta) {
         let gradient = |&row: &u32| quanta.gradient(self.first[row as usize], self.second[row as usize]);
-        rows.par_iter().with_min_len(CHUNK).map(gradient).collect()
+        let rows = self.drawn.rows.par_iter().with_min_len(CHUNK);
+        rows.map(gradient).collect_into_vec(&mut self.drawn.gradients);
     }
 
     /// Value and cover of every leaf, by node; zeros for inner nodes. Sums run over a leaf's rows in order, in full precision:
@@ -233,7 +232,7 @@ impl<'a> Fit<'a> {
             let GrownNode::Leaf { start, end, bounds } = node else {
                 return (0.0, 0.0);
             };
-            let rows = &grown.rows[*start..*end];
+            let rows = &self.drawn.rows[*start..*end];
             let rows_of = LeafRows {
                 data: &self.data,
                 rows,
@@ -252,13 +251,13 @@ impl<'a> Fit<'a> {
     }
 
     /// Adds the tree to the scores: by leaf, or by walking where the tree has not seen all rows.
-    fn advance(&mut self, grown: &Grown, values: &[f64], sampled: bool) {
-        if sampled {
+    fn advance(&mut self, grown: &Grown, values: &[f64]) {
+        if self.drawn.rows.len() < self.rows.len() {
             return add_walked(grown, values, &self.binned, &mut self.scores);
         }
         for (node, value) in grown.nodes.iter().zip(values) {
             if let GrownNode::Leaf { start, end, .. } = node {
-                grown.rows[*start..*end]
+                self.drawn.rows[*start..*end]
                     .iter()
                     .for_each(|&row| self.scores[row as usize] += value);
             }

@@ -19,10 +19,9 @@ pub(crate) struct Ground<'a> {
     pub(crate) judge: &'a Judge<'a>,
 }
 
-/// A tree of bins; rows of one leaf lie together in `rows`.
+/// A tree of bins.
 pub(crate) struct Grown {
     pub(crate) nodes: Vec<GrownNode>,
-    pub(crate) rows: Vec<u32>,
 }
 
 /// A node before it has numbers.
@@ -43,34 +42,32 @@ struct Leaf {
     best: Option<Split>,
 }
 
-/// The rows in leaf order with their gradients, and room to partition them.
-struct Rows {
-    rows: Vec<u32>,
-    gradients: Vec<Gradient>,
+/// Rows with their gradients, and room to partition them; kept from tree to tree. After growing, the rows of a leaf lie
+/// together.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<u32>,
+    pub(crate) gradients: Vec<Gradient>,
     spare_rows: Vec<u32>,
     spare_gradients: Vec<Gradient>,
 }
 
 impl Ground<'_> {
-    /// Grows a tree on `rows`; `gradients` are theirs.
-    pub(crate) fn grow(&self, rows: Vec<u32>, gradients: Vec<Gradient>) -> Grown {
-        let mut rows = Rows {
-            spare_rows: vec![0; rows.len()],
-            spare_gradients: vec![Gradient::default(); rows.len()],
-            rows,
-            gradients,
-        };
+    /// Grows a tree on the rows and brings them into the order of its leaves.
+    pub(crate) fn grow(&self, rows: &mut Rows) -> Grown {
+        rows.spare_rows.resize(rows.rows.len(), 0);
+        rows.spare_gradients.resize(rows.rows.len(), Gradient::default());
         let mut nodes = Vec::new();
-        let mut leaves = vec![self.root(&rows, &mut nodes)];
+        let mut leaves = vec![self.root(rows, &mut nodes)];
         let mut pool = Vec::new();
         while leaves.len() < self.judge.parameters.num_leaves {
             let Some(at) = most_gaining(&leaves) else { break };
             let last = leaves.len() + 1 == self.judge.parameters.num_leaves;
-            let [left, right] = self.split(leaves.swap_remove(at), &mut rows, &mut nodes, last, &mut pool);
+            let [left, right] = self.split(leaves.swap_remove(at), rows, &mut nodes, last, &mut pool);
             leaves.push(left);
             leaves.push(right);
         }
-        Grown { nodes, rows: rows.rows }
+        Grown { nodes }
     }
 
     fn root(&self, rows: &Rows, nodes: &mut Vec<GrownNode>) -> Leaf {

@@ -59,6 +59,9 @@ pub(crate) struct Sum {
 pub(crate) struct Quanta {
     first: f64,
     second: f64,
+    /// Quanta in a unit.
+    per_first: f64,
+    per_second: f64,
     count_bits: u32,
 }
 
@@ -67,17 +70,22 @@ impl Quanta {
     pub(crate) fn new(n_rows: usize, max_first: f64, max_second: f64) -> Self {
         let count_bits = usize::BITS - n_rows.leading_zeros();
         let second_bits = (64 - 2 * count_bits).min(30);
+        let per_first = f64::from(1 << 30) / max_first.max(f64::MIN_POSITIVE);
+        let per_second = ((1_u64 << second_bits) - 1) as f64 / max_second.max(f64::MIN_POSITIVE);
         Self {
-            first: max_first.max(f64::MIN_POSITIVE) / f64::from(1 << 30),
-            second: max_second.max(f64::MIN_POSITIVE) / ((1_u64 << second_bits) - 1) as f64,
+            first: 1.0 / per_first,
+            second: 1.0 / per_second,
+            per_first,
+            per_second,
             count_bits,
         }
     }
 
     pub(crate) fn gradient(&self, first: f32, second: f32) -> Gradient {
         Gradient {
-            first: (f64::from(first) / self.first).round() as i32,
-            second: (f64::from(second) / self.second).round() as u32,
+            // Rounded by hand: `round` is a call where the processor is not named.
+            first: (f64::from(first) * self.per_first + 0.5_f64.copysign(f64::from(first))) as i32,
+            second: (f64::from(second) * self.per_second + 0.5) as u32,
         }
     }
 
