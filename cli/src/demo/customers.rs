@@ -16,9 +16,9 @@
 
 use std::sync::Arc;
 
-use foretell_features::{Table, Timestamp};
+use foretell_features::Table;
 use rand::rngs::Xoshiro256PlusPlus;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_distr::{Gamma, LogNormal, StandardNormal};
 
 use super::company::{CHANNELS, Cell, HISTORY_DAYS, Rows, Size, chance, day, pick, poisson, roc_auc, sigmoid};
@@ -322,6 +322,8 @@ fn text(it: &str) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    use foretell_features::Timestamp;
+
     use super::*;
 
     #[test]

@@ -203,8 +203,10 @@ impl<'a> Scope<'a> {
         let known: Vec<&str> = stored.chain(self.on_demand()).collect();
         for column in columns.iter().filter(|it| !known.contains(it)) {
             let hint = spelling::hint(column, known.iter().copied());
-            let message = format!("the population's `where` uses unknown feature `{column}`{hint}");
-            self.root.problem("training", message);
+            let population = self.root.table("training").and_then(|it| it.table("population"));
+            if let Some(population) = population {
+                population.problem("where", format!("unknown feature `{column}` of `{}`{hint}", self.entity));
+            }
         }
     }
 }

@@ -71,8 +71,23 @@ fn project() -> Definitions {
     Definitions::parse(&[("features/all.toml".into(), FEATURES.to_owned())]).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The definitions that the catalogue is written against: those of the demo and of `foretell init`.
+fn shop() -> Definitions {
+    let files = [
+        ("customer.toml", include_str!("../../../cli/src/demo/project/features/customer.toml")),
+        ("lead.toml", include_str!("../../../cli/src/demo/project/features/lead.toml")),
+        ("shop.toml", include_str!("../../../cli/src/demo/project/features/shop.toml")),
+    ];
+    let files: Vec<_> = files.map(|(name, text)| (name.into(), text.to_owned())).into();
+    Definitions::parse(&files).unwrap_or_else(|error| panic!("{error}"))
+}
+
 fn read(text: &str) -> Result<ModelSpec, Problems> {
     ModelSpec::parse("model.toml".into(), text, &project())
+}
+
+fn read_of_catalogue(text: &str) -> Result<ModelSpec, Problems> {
+    ModelSpec::parse("model.toml".into(), text, &shop())
 }
 
 /// A right churn model with something put in front of `[label]` or behind the end.
@@ -87,7 +102,7 @@ fn check(text: &str, expected: Expect) {
 #[test]
 fn the_catalogue_reads_against_a_project_with_its_names() {
     for model in CATALOGUE {
-        let spec = read(model.toml).unwrap_or_else(|error| panic!("{}: {error}", model.name));
+        let spec = read_of_catalogue(model.toml).unwrap_or_else(|error| panic!("{}: {error}", model.name));
         assert_eq!(spec.name, model.name);
         assert!(!spec.endpoints.is_empty() && !spec.gates.is_empty(), "{}", model.name);
         assert!(model.readme.starts_with("# "), "{}", model.name);
@@ -96,13 +111,13 @@ fn the_catalogue_reads_against_a_project_with_its_names() {
 
 #[test]
 fn the_churn_model_means_what_its_file_says() {
-    let spec = read(CATALOGUE[0].toml).unwrap();
+    let spec = read_of_catalogue(CATALOGUE[0].toml).unwrap();
     let tabular = spec.tabular().unwrap();
-    assert_eq!(tabular.cutoffs, Some(Cutoffs::Every { every: Span::days(30), count: 6 }));
+    assert_eq!(tabular.cutoffs, Some(Cutoffs::Every { every: Span::days(60), count: 8 }));
     assert_eq!(tabular.split, SplitSpec::Time);
     assert_eq!(tabular.features[0], FeatureRef::All("profile".to_owned()));
-    let LabelSpec::Occurrence(ahead) = &tabular.label else { panic!("{:?}", tabular.label) };
-    assert_eq!((ahead.source.as_str(), ahead.horizon), ("cancellations", Span::days(60)));
+    let LabelSpec::Absence(ahead) = &tabular.label else { panic!("{:?}", tabular.label) };
+    assert_eq!((ahead.source.as_str(), ahead.horizon), ("invoices", Span::days(60)));
     let decision = spec.decision.as_ref().unwrap();
     let levels: Vec<&str> = decision.levels.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(levels, ["high", "medium", "low"]);
@@ -142,7 +157,7 @@ fn what_is_left_out_has_a_usual_value() {
 #[test]
 fn a_path_with_a_key_column_takes_the_key_from_the_path() {
     let endpoint = "\n[[endpoint]]\nmethod = \"GET\"\npath = \"/customers/{customer_id}/churn\"\nanswer = { p = \"value\" }\n";
-    let spec = read(&format!("{}{endpoint}", CATALOGUE[0].toml)).unwrap();
+    let spec = read_of_catalogue(&format!("{}{endpoint}", CATALOGUE[0].toml)).unwrap();
     assert_eq!(spec.endpoints[1].key, KeySource::Path);
     assert_eq!(spec.endpoints[1].method, Method::Get);
 }
@@ -189,7 +204,7 @@ by = "tme"
             model.toml:1: name: `churn/1` is not a name; use letters, digits, `_` and `-`
             model.toml:2: task: unknown task `binary_clasification`; did you mean `binary_classification`?
             model.toml:3: entity: `custmer` is not an entity; did you mean `customer`?
-            model.toml:5: colour: unknown key `colour`
+            model.toml:5: colour: unknown key `colour`; there is `decision`, `endpoint`, `except`, `gate`, `series`
             model.toml:7: training.cutofs: unknown key `cutofs`; did you mean `cutoffs`?
             model.toml:8: training.population.active_within: not a span of time like "90d", "12h", "5m" or "30s". got=`"soon"`
             model.toml:9: label: a label is one of `absence`, `occurrence`, `total`, `column`
@@ -212,7 +227,16 @@ population = { active_within = "30d", source = "order", where = "orders_9d > 1" 
 absence = { source = "customers", horizon = "60d", whre = "x" }
 "#,
         expect![[r#"
-            model.toml:4: features: `lead_profile` describes..."#]],
+            model.toml:4: features: `profile:plan` is there twice; leave one out
+            model.toml:4: features: `purchase` is not a view of `customer`; did you mean `purchases`?
+            model.toml:4: features: `spend_90d` is a feature of a view; write `purchases:spend_90d`
+            model.toml:4: features: `spend_per_oder` is no derived feature and no request value of `customer`; did you mean `spend_per_order`?
+            model.toml:4: features: view `lead_profile` describes `lead`, the model predicts for `customer`
+            model.toml:4: features: view `profile` has no feature `pln`; did you mean `plan`?
+            model.toml:7: training.population.source: `order` is not a source; did you mean `orders`?
+            model.toml:7: training.population.where: unknown feature `orders_9d` of `customer`; did you mean `orders_90d`?
+            model.toml:9: label.absence.source: a label ahead needs times, and source `customers` has no `event_time`
+            model.toml:9: label.absence.whre: unknown key `whre`; did you mean `where`?"#]],
     );
 }
 
@@ -253,7 +277,28 @@ method = "POST"
 path = "/x/{customer}/y{z}"
 answer = { a = "value" }
 "#,
-        expect![[""]],
+        expect![[r#"
+            model.toml:8: label.absence: a model of task `lifetime_value` needs `total` or `column`
+            model.toml:10: split.by: a split by time needs two cutoffs or more. got=`1`
+            model.toml:11: split.test_fraction: a split by time tests on the last cutoff; leave it out
+            model.toml:13: candidate[0].algorithm: `boosted_tree` is no algorithm of task `lifetime_value`; did you mean `boosted_trees`?
+            model.toml:15: gate.roc_auc: `roc_auc` is no metric of task `lifetime_value`; use one of `mae`, `rmse`, `rmspe`, `wape`, `bias`, `gini`, `spearman`, `total_ratio`, `smape`, `coverage_80`, `coverage_90`, `coverage_95`
+            model.toml:16: gate.mea: `mea` is no metric of task `lifetime_value`; did you mean `mae`?
+            model.toml:17: gate.mae: the gate asks for nothing; write one of `min`, `max`, `not_worse_than_champion_by`, `better_than_baseline`
+            model.toml:18: gate.gini.bettr_than_baseline: unknown key `bettr_than_baseline`; did you mean `better_than_baseline`?
+            model.toml:18: gate.gini.min: nothing is at least 2 and at most 1
+            model.toml:20: decision.levels.other: another level starts at 0 already
+            model.toml:21: decision.recommendations.hih: `hih` is not a level; did you mean `high`?
+            model.toml:23: endpoint[0].method: not GET or POST. got=`PUT`
+            model.toml:24: endpoint[0].path: not a path like `/api/predict/churn`. got=`api`
+            model.toml:25: endpoint[0].answer.a: `vale` is no part of a prediction; did you mean `value`?
+            model.toml:25: endpoint[0].answer.b: `steps` is not there: only a forecast has it, this model is `lifetime_value`
+            model.toml:25: endpoint[0].answer.c: `score_100` is not there: only a probability has it, this model is `lifetime_value`
+            model.toml:28: endpoint[1].path: a GET has no body; put the key into the path like `/{customer_id}`, or use POST
+            model.toml:29: endpoint[1].answer: an answer needs fields; write answer = { probability = "value" }
+            model.toml:32: endpoint[2].path: `customer` is not a key column of the model; did you mean `customer_id`?
+            model.toml:32: endpoint[2].path: a key column is a whole segment like `/{customer_id}/`. got=`y{z}`
+            model.toml:32: endpoint[2].path: the path holds a part of the key; add `{customer_id}`"#]],
     );
 }
 
@@ -283,7 +328,22 @@ method = "GET"
 path = "/demand/{produkt}"
 answer = { forecast = "steps", v = "value" }
 "#,
-        expect![[""]],
+        expect![[r#"
+            model.toml:3: entity: `entity` does not belong to a model of task `forecast`; a forecast names its series in `[series]` instead
+            model.toml:5: series.source: `sale` is not a source; did you mean `sales`?
+            model.toml:9: series.step: not a span of time like "90d", "12h", "5m" or "30s". got=`"0d"`
+            model.toml:10: series.horizon: not a whole number of at least 1. got=`0`
+            model.toml:11: series.known: `units` is the series' `value` already; a column has one role
+            model.toml:12: series.statics: unknown key `statics`; did you mean `static`?
+            model.toml:13: series.statics_from: `products` is not a source; there is `cancellations`, `conversions`, `customers`, `leads`, `orders`, `revenue`, `sales`, `sessions`
+            model.toml:13: series.statics_from: `statics_from` says where `static` columns are; name them in `static`
+            model.toml:14: series.judged: cannot read `open = `: Expected: an expression, found: EOF
+            model.toml:15: series.seasons: a season has at least 2 steps; write seasons = [7]
+            model.toml:16: series.test: not a test; write "last", { file = "test_source" } or { column = "split", value = "test" }. got=`"first"`
+            model.toml:18: gate.roc_auc: `roc_auc` is no metric of task `forecast`; use one of `mae`, `rmse`, `rmspe`, `rmsse`, `wape`, `bias`, `total_ratio`, `smape`, `mase`, `owa`, `coverage_80`, `coverage_90`, `coverage_95`
+            model.toml:21: endpoint[0].path: `produkt` is not a key column of the model; did you mean `product`?
+            model.toml:21: endpoint[0].path: the path holds a part of the key; add `{product}`
+            model.toml:22: endpoint[0].answer.v: `value` is not there: a forecast answers with `steps` and `total`"#]],
     );
 }
 
@@ -306,4 +366,33 @@ fn the_label_is_refused_among_the_features() {
     check("features = [\"v:age\"]", None);
     let twice = "m.toml:4: features: `v:age` and `w:age` have one name; rename one or leave one out with `except`";
     check("features = [\"v:age\", \"w:*\"]", Some(twice));
+}
+
+#[test]
+fn the_examples_of_this_repository_read() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut n_models = 0;
+    for example in folders(&examples) {
+        let features = std::fs::read_dir(example.join("features")).into_iter().flatten();
+        let files: Vec<(PathBuf, String)> = features.map(|it| text(it.unwrap().path())).collect();
+        let definitions = Definitions::parse(&files).unwrap_or_else(|problems| panic!("{problems}"));
+        for model in folders(&example.join("models")) {
+            let (file, text) = text(model.join("model.toml"));
+            ModelSpec::parse(file, &text, &definitions).unwrap_or_else(|problems| panic!("{problems}"));
+            n_models += 1;
+        }
+    }
+    assert!(n_models >= 5, "the examples lie where this test looks. found={n_models}");
+}
+
+fn folders(parent: &std::path::Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(parent).unwrap().map(|it| it.unwrap().path());
+    let mut folders: Vec<PathBuf> = entries.filter(|it| it.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+fn text(file: PathBuf) -> (PathBuf, String) {
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    (file, text)
 }

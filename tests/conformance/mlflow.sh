@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# MLflow's own client: first the router alone, every call of a first day; then a real server after real training.
+set -euo pipefail
+source "$(dirname "$0")/support/lib.sh"
+use_python "$repository/registry/mlflow/tests/conformance/requirements.txt"
+(cd "$repository" && FORETELL_MLFLOW_PYTHON=$python cargo test --quiet -p foretell-mlflow --test conformance)
+use_binary
+use_project churn
+use_server
+check mlflow_server.py "$http"
