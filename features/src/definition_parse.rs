@@ -52,19 +52,19 @@ impl Reading {
         let root = document.root();
         for (name, section) in self.named(&root, "entity") {
             if let Some(it) = entity(&name, &section) {
-                self.definitions.entities.insert(name, it);
+                self.definitions.entities.entry(name).or_insert(it);
             }
         }
         for (name, section) in self.named(&root, "source") {
             if let Some(it) = source::source(&name, &section) {
-                self.definitions.sources.insert(name, it);
+                self.definitions.sources.entry(name).or_insert(it);
             }
         }
         for (name, section) in self.named(&root, "view") {
             self.refer("entity", &section);
             self.refer("source", &section);
             if let Some(it) = view::view(&name, &section) {
-                self.definitions.views.insert(name, it);
+                self.definitions.views.entry(name).or_insert(it);
             }
         }
         for (entity, section) in tables(&root, "derived") {
@@ -76,24 +76,27 @@ impl Reading {
         root.refuse_unknown();
     }
 
-    /// The tables under `[kind.NAME]` whose names are new; a name that is taken is refused with both places.
+    /// The tables under `[kind.NAME]`; a name that is taken is refused with both places and read all the same, for what
+    /// else is wrong with it.
     fn named<'a>(&mut self, root: &Section<'a>, kind: &str) -> Vec<(String, Section<'a>)> {
-        let mut fresh = Vec::new();
-        for (name, section) in tables(root, kind) {
+        let found = tables(root, kind);
+        for (name, section) in &found {
             let plain = !name.is_empty() && name.chars().all(|it| it.is_alphanumeric() || it == '_' || it == '-');
             if !plain {
                 section.problem("", format!("`{name}` is not a name; use letters, digits, `_` and `-`"));
             }
-            if self.claim(format!("{kind}.{name}"), section.place("")) {
-                fresh.push((name, section));
-            }
+            self.claim(format!("{kind}.{name}"), section.place(""));
         }
-        fresh
+        found
     }
 
     fn claim(&mut self, key: String, place: Place) -> bool {
         if let Some(first) = self.places.get(&key) {
-            let message = format!("`{key}` is defined twice, first at {}:{}; rename one", first.file.display(), first.line);
+            let message = format!(
+                "`{key}` is defined twice, first at {}:{}; rename one",
+                first.file.display(),
+                first.line
+            );
             self.problems.push(place.problem(message));
             return false;
         }
@@ -103,28 +106,58 @@ impl Reading {
 
     fn refer(&mut self, kind: &'static str, section: &Section<'_>) {
         if let Some(Item::Text(name)) = section.item(kind) {
-            self.references.push(Reference { kind, name: name.clone(), place: section.place(kind) });
+            self.references.push(Reference {
+                kind,
+                name: name.clone(),
+                place: section.place(kind),
+            });
         }
     }
 
     fn derived(&mut self, entity: &str, section: &Section<'_>) {
-        self.references.push(Reference { kind: "entity", name: entity.to_owned(), place: section.place("") });
+        self.references.push(Reference {
+            kind: "entity",
+            name: entity.to_owned(),
+            place: section.place(""),
+        });
         for entry in section.entries() {
-            let Some(expression) = read::<Expression>(section, entry) else { continue };
+            let Some(expression) = read::<Expression>(section, entry) else {
+                continue;
+            };
             if self.claim(format!("derived.{entity}.{}", entry.name), section.place(&entry.name)) {
-                let feature = DerivedFeature { name: entry.name.clone(), expression };
-                self.definitions.derived.entry(entity.to_owned()).or_default().push(feature);
+                let feature = DerivedFeature {
+                    name: entry.name.clone(),
+                    expression,
+                };
+                self.definitions
+                    .derived
+                    .entry(entity.to_owned())
+                    .or_default()
+                    .push(feature);
             }
         }
     }
 
     fn request(&mut self, entity: &str, section: &Section<'_>) {
-        self.references.push(Reference { kind: "entity", name: entity.to_owned(), place: section.place("") });
+        self.references.push(Reference {
+            kind: "entity",
+            name: entity.to_owned(),
+            place: section.place(""),
+        });
         for entry in section.entries() {
-            let Some(data_type) = read::<DataType>(section, entry) else { continue };
+            let Some(data_type) = read::<DataType>(section, entry) else {
+                continue;
+            };
             if self.claim(format!("request.{entity}.{}", entry.name), section.place(&entry.name)) {
-                let column = RequestColumn { name: entry.name.clone(), data_type };
-                self.definitions.request.entry(entity.to_owned()).or_default().push(column);
+                let column = RequestColumn {
+                    name: entry.name.clone(),
+                    data_type,
+                };
+                self.definitions
+                    .request
+                    .entry(entity.to_owned())
+                    .or_default()
+                    .push(column);
             }
         }
     }
@@ -132,12 +165,17 @@ impl Reading {
 
 /// The tables of a table, by name.
 fn tables<'a>(root: &Section<'a>, kind: &str) -> Vec<(String, Section<'a>)> {
-    let Some(section) = root.table(kind) else { return Vec::new() };
+    let Some(section) = root.table(kind) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for entry in section.entries() {
         match section.section_of(entry) {
             Some(inner) => found.push((entry.name.clone(), inner)),
-            None => section.problem(&entry.name, format!("not a table; write `[{kind}.{}]`. got={}", entry.name, entry.item)),
+            None => section.problem(
+                &entry.name,
+                format!("not a table; write `[{kind}.{}]`. got={}", entry.name, entry.item),
+            ),
         }
     }
     found
@@ -165,9 +203,15 @@ fn entity(name: &str, section: &Section<'_>) -> Option<Entity> {
             }
         }
         if columns.entries().is_empty() {
-            section.problem("key", "a key needs at least one column; write key = { customer_id = \"string\" }");
+            section.problem(
+                "key",
+                "a key needs at least one column; write key = { customer_id = \"string\" }",
+            );
         }
     }
     section.refuse_unknown();
-    (!key.is_empty()).then(|| Entity { name: name.to_owned(), key })
+    (!key.is_empty()).then(|| Entity {
+        name: name.to_owned(),
+        key,
+    })
 }

@@ -65,7 +65,12 @@ pub struct Place {
 impl Place {
     /// A problem here.
     pub fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem { file: self.file.clone(), line: self.line, key: self.key.clone(), message: message.into() }
+        Problem {
+            file: self.file.clone(),
+            line: self.line,
+            key: self.key.clone(),
+            message: message.into(),
+        }
     }
 }
 
@@ -92,14 +97,29 @@ impl Document {
     pub fn parse(file: impl Into<PathBuf>, text: &str) -> Result<Self, Problem> {
         let file = file.into();
         match tree::entries(text) {
-            Ok(entries) => Ok(Self { file, entries, problems: RefCell::default() }),
-            Err((line, message)) => Err(Problem { file, line, key: String::new(), message }),
+            Ok(entries) => Ok(Self {
+                file,
+                entries,
+                problems: RefCell::default(),
+            }),
+            Err((line, message)) => Err(Problem {
+                file,
+                line,
+                key: String::new(),
+                message,
+            }),
         }
     }
 
     /// The whole file as a section.
     pub fn root(&self) -> Section<'_> {
-        Section { document: self, key: String::new(), line: 1, entries: &self.entries, asked: RefCell::default() }
+        Section {
+            document: self,
+            key: String::new(),
+            line: 1,
+            entries: &self.entries,
+            asked: RefCell::default(),
+        }
     }
 
     /// The file's path, as given.
@@ -150,9 +170,18 @@ impl<'a> Section<'a> {
 
     /// The tables of an array of tables, `[[name]]`, in file order; none where the key is absent.
     pub fn tables(&self, name: &str) -> Vec<Section<'a>> {
-        let Some(entry) = self.entry(name) else { return Vec::new() };
+        let Some(entry) = self.entry(name) else {
+            return Vec::new();
+        };
         let Item::List(items) = &entry.item else {
-            self.problem(name, format!("not a list of tables; write `[[{}]]`. got={}", self.key_of(name), entry.item));
+            self.problem(
+                name,
+                format!(
+                    "not a list of tables; write `[[{}]]`. got={}",
+                    self.key_of(name),
+                    entry.item
+                ),
+            );
             return Vec::new();
         };
         let mut sections = Vec::new();
@@ -167,7 +196,9 @@ impl<'a> Section<'a> {
 
     /// Every entry in file order, for tables with free keys; all count as asked for.
     pub fn entries(&self) -> &'a [Entry] {
-        self.asked.borrow_mut().extend(self.entries.iter().map(|it| it.name.clone()));
+        self.asked
+            .borrow_mut()
+            .extend(self.entries.iter().map(|it| it.name.clone()));
         self.entries
     }
 
@@ -202,23 +233,47 @@ impl<'a> Section<'a> {
 
     /// Where a key is; the table itself where the key is absent or empty.
     pub fn place(&self, name: &str) -> Place {
-        let line = self.entries.iter().find(|it| it.name == name).map_or(self.line, |it| it.line);
-        Place { file: self.document.file.clone(), line, key: self.key_of(name) }
+        let line = self
+            .entries
+            .iter()
+            .find(|it| it.name == name)
+            .map_or(self.line, |it| it.line);
+        Place {
+            file: self.document.file.clone(),
+            line,
+            key: self.key_of(name),
+        }
+    }
+
+    /// Where a text is in the list of a key; the key where it is not.
+    pub fn place_in_list(&self, name: &str, text: &str) -> Place {
+        let mut place = self.place(name);
+        if let Some(Item::List(items)) = self.item(name) {
+            let found = items.iter().find(|it| matches!(&it.item, Item::Text(it) if it == text));
+            place.line = found.map_or(place.line, |it| it.line);
+        }
+        place
+    }
+
+    /// Records a problem at a text in the list of a key.
+    pub fn problem_in_list(&self, name: &str, text: &str, message: impl Into<String>) {
+        let problem = self.place_in_list(name, text).problem(message);
+        self.document.problems.borrow_mut().push(problem);
     }
 
     /// Records a problem at a key; at the table itself where the name is empty.
     pub fn problem(&self, name: &str, message: impl Into<String>) {
-        self.document.problems.borrow_mut().push(self.place(name).problem(message));
+        self.document
+            .problems
+            .borrow_mut()
+            .push(self.place(name).problem(message));
     }
 
     /// Refuses every key that nothing has asked for, each with the nearest valid one.
     pub fn refuse_unknown(&self) {
         let asked = self.asked.borrow();
-        let written = |name: &&str| self.entries.iter().any(|it| it.name == *name);
         for entry in self.entries.iter().filter(|it| !asked.contains(&it.name)) {
-            // A key that is there already is not what the unknown one was meant to be.
-            let free = asked.iter().map(String::as_str).filter(|it| !written(it));
-            let hint = spelling::hint(&entry.name, free);
+            let hint = spelling::hint(&entry.name, asked.iter().map(String::as_str));
             self.problem(&entry.name, format!("unknown key `{}`{hint}", entry.name));
         }
     }
@@ -233,7 +288,13 @@ impl<'a> Section<'a> {
 
     fn child(&self, name: String, line: usize, entries: &'a [Entry]) -> Section<'a> {
         let key = self.key_of(&name);
-        Section { document: self.document, key, line, entries, asked: RefCell::default() }
+        Section {
+            document: self.document,
+            key,
+            line,
+            entries,
+            asked: RefCell::default(),
+        }
     }
 
     fn key_of(&self, name: &str) -> String {

@@ -20,8 +20,8 @@ pub mod value;
 pub mod window;
 
 pub use definition::{
-    Aggregation, Definitions, DerivedFeature, Entity, EntityName, Feature, FeatureKind, FeatureRef, Format, RequestColumn,
-    Source, SourceKey, SourceName, View, ViewName, WideColumns,
+    Aggregation, Definitions, DerivedFeature, Entity, EntityName, Feature, FeatureKind, FeatureRef, Format,
+    RequestColumn, Source, SourceKey, SourceName, View, ViewName, WideColumns,
 };
 pub use document::{Document, Problem, Problems};
 pub use expression::{Expression, ExpressionError};

@@ -32,7 +32,10 @@ impl FeatureMatrix {
     /// # Panics
     /// If the length is not a multiple of `n_columns`, which is a bug of the caller.
     pub fn from_rows(n_columns: usize, values: Vec<f64>) -> Self {
-        assert!(n_columns > 0 && values.len() % n_columns == 0, "values must fill whole rows of {n_columns} columns");
+        assert!(
+            n_columns > 0 && values.len().is_multiple_of(n_columns),
+            "values must fill whole rows of {n_columns} columns"
+        );
         Self { n_columns, values }
     }
 
@@ -90,6 +93,9 @@ impl FeatureMatrix {
     /// The given rows, in the given order.
     pub fn select(&self, rows: &[usize]) -> Self {
         let values = rows.iter().flat_map(|&row| self.row(row).iter().copied()).collect();
-        Self { n_columns: self.n_columns, values }
+        Self {
+            n_columns: self.n_columns,
+            values,
+        }
     }
 }

@@ -86,12 +86,22 @@ impl EntityKey {
     /// A null part, or one that cannot be cast.
     pub fn from_values<'a>(columns: impl IntoIterator<Item = (&'a str, DataType, Value)>) -> Result<Self, KeyError> {
         let part = |(name, data_type, value): (&str, DataType, Value)| {
-            let key_type = if data_type == DataType::Int64 { DataType::Int64 } else { DataType::String };
+            let key_type = if data_type == DataType::Int64 {
+                DataType::Int64
+            } else {
+                DataType::String
+            };
             match value.cast(key_type) {
                 Ok(Value::Int(it)) => Ok(KeyPart::Int(it)),
                 Ok(Value::Str(it)) => Ok(KeyPart::Str(it)),
-                Ok(_) => Err(KeyError::Null { column: name.to_owned() }),
-                Err(error) => Err(KeyError::Type { column: name.to_owned(), expected: error.expected, got: error.got }),
+                Ok(_) => Err(KeyError::Null {
+                    column: name.to_owned(),
+                }),
+                Err(error) => Err(KeyError::Type {
+                    column: name.to_owned(),
+                    expected: error.expected,
+                    got: error.got,
+                }),
             }
         };
         columns.into_iter().map(part).collect::<Result<_, _>>().map(EntityKey)
@@ -130,7 +140,11 @@ impl KeyPart {
 
 impl FeatureRead {
     /// No row for the key.
-    pub const NOT_FOUND: FeatureRead = FeatureRead { value: Value::Null, status: Status::NotFound, event_time: None };
+    pub const NOT_FOUND: FeatureRead = FeatureRead {
+        value: Value::Null,
+        status: Status::NotFound,
+        event_time: None,
+    };
 
     /// Reads feature `at` of a stored row at the instant `now`; older than `max_age` keeps the value and says so.
     pub fn of(row: &FeatureRow, at: usize, now: Timestamp, max_age: Option<Span>) -> Self {
@@ -141,7 +155,11 @@ impl FeatureRead {
             (true, true) => Status::NullValue,
             (true, false) => Status::Present,
         };
-        Self { value, status, event_time: Some(row.event_time) }
+        Self {
+            value,
+            status,
+            event_time: Some(row.event_time),
+        }
     }
 
     /// The age at `now`, where there is a row.

@@ -15,7 +15,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             best = Some((likeness, candidate));
         }
     }
-    best.filter(|(likeness, _)| *likeness >= 0.5).map(|(_, candidate)| candidate)
+    best.filter(|(likeness, _)| *likeness >= 0.5)
+        .map(|(_, candidate)| candidate)
 }
 
 /// `` ; did you mean `x`? `` or, when nothing is near, `` ; there is `a`, `b` `` (a few), else nothing.
@@ -26,7 +27,11 @@ pub fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> St
     }
     all.sort_unstable();
     all.dedup();
-    if all.is_empty() || all.len() > 12 { String::new() } else { format!("; there is {}", quoted(&all)) }
+    if all.is_empty() || all.len() > 12 {
+        String::new()
+    } else {
+        format!("; there is {}", quoted(&all))
+    }
 }
 
 /// `` `a`, `b` ``
@@ -38,7 +43,8 @@ pub fn quoted(names: &[&str]) -> String {
 /// Edit distance as a share of the longer name; a name that contains the other is at least half like it.
 fn likeness(wanted: &str, candidate: &str) -> f64 {
     let edits = strsim::normalized_damerau_levenshtein(wanted, candidate);
-    let contained = wanted.len().min(candidate.len()) >= 4 && (wanted.contains(candidate) || candidate.contains(wanted));
+    let contained =
+        wanted.len().min(candidate.len()) >= 4 && (wanted.contains(candidate) || candidate.contains(wanted));
     if contained { edits.max(0.5) } else { edits }
 }
 

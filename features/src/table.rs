@@ -148,7 +148,10 @@ impl Table {
     /// If its length differs or its name is taken: both are bugs of the caller.
     pub fn push(&mut self, name: impl Into<String>, column: Column) {
         let name = name.into();
-        assert!(self.columns.is_empty() || column.len() == self.n_rows(), "column `{name}` has another length");
+        assert!(
+            self.columns.is_empty() || column.len() == self.n_rows(),
+            "column `{name}` has another length"
+        );
         assert!(!self.names.contains(&name), "column `{name}` is there already");
         self.names.push(name);
         self.columns.push(column);
@@ -183,6 +186,9 @@ impl Table {
 
     /// The given rows, in the given order.
     pub fn select(&self, rows: &[usize]) -> Self {
-        Self { names: self.names.clone(), columns: self.columns.iter().map(|it| it.select(rows)).collect() }
+        Self {
+            names: self.names.clone(),
+            columns: self.columns.iter().map(|it| it.select(rows)).collect(),
+        }
     }
 }

@@ -89,7 +89,12 @@ impl FromStr for Timestamp {
         if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self(zoned.timestamp_micros()));
         }
-        for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
+        for format in [
+            "%Y-%m-%dT%H:%M:%S%.f",
+            "%Y-%m-%d %H:%M:%S%.f",
+            "%Y-%m-%dT%H:%M",
+            "%Y-%m-%d %H:%M",
+        ] {
             if let Ok(naive) = NaiveDateTime::parse_from_str(text, format) {
                 return Ok(Self(naive.and_utc().timestamp_micros()));
             }

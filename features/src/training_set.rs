@@ -63,7 +63,11 @@ impl EntityFrame {
     /// If there is not one time per key, which is a bug of the caller.
     pub fn new(keys: Vec<Option<EntityKey>>, times: Vec<Timestamp>) -> Self {
         assert_eq!(keys.len(), times.len(), "one time per key");
-        Self { keys, times, request: None }
+        Self {
+            keys,
+            times,
+            request: None,
+        }
     }
 }
 

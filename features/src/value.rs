@@ -97,9 +97,13 @@ impl Value {
             (DataType::Boolean, Value::Str(it)) => it.to_ascii_lowercase().parse().ok().map(Value::Bool),
             (DataType::Int64, Value::Int(_)) => Some(self.clone()),
             (DataType::Int64, Value::Bool(it)) => Some(Value::Int(i64::from(*it))),
-            (DataType::Int64, Value::Float(it)) if it.fract() == 0.0 && it.abs() < 9.0e15 => Some(Value::Int(*it as i64)),
+            (DataType::Int64, Value::Float(it)) if it.fract() == 0.0 && it.abs() < 9.0e15 => {
+                Some(Value::Int(*it as i64))
+            }
             (DataType::Int64, Value::Str(it)) => it.trim().parse().ok().map(Value::Int),
-            (DataType::Double, Value::Str(it)) => it.trim().parse().ok().filter(|it: &f64| !it.is_nan()).map(Value::Float),
+            (DataType::Double, Value::Str(it)) => {
+                it.trim().parse().ok().filter(|it: &f64| !it.is_nan()).map(Value::Float)
+            }
             (DataType::Double, Value::Time(_)) => None,
             (DataType::Double, _) => self.as_f64().map(Value::Float),
             (DataType::String, Value::Str(_)) => Some(self.clone()),
@@ -108,7 +112,10 @@ impl Value {
             (DataType::Timestamp, Value::Str(it)) => it.parse().ok().map(Value::Time),
             _ => None,
         };
-        cast.ok_or(CastError { expected: to, got: self })
+        cast.ok_or(CastError {
+            expected: to,
+            got: self,
+        })
     }
 }
 
@@ -147,7 +154,9 @@ impl std::str::FromStr for DataType {
             "double" | "float64" => Ok(DataType::Double),
             "string" => Ok(DataType::String),
             "timestamp" => Ok(DataType::Timestamp),
-            other => Err(format!("unknown type `{other}`; use boolean, int64, double, string or timestamp")),
+            other => Err(format!(
+                "unknown type `{other}`; use boolean, int64, double, string or timestamp"
+            )),
         }
     }
 }

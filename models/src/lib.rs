@@ -7,6 +7,4 @@ mod parse;
 pub mod spec;
 pub mod vocabulary;
 
-pub use spec::{
-    Baseline, CandidateSpec, GateRule, ModelSpec, SplitSpec, Subject, TabularSpec,
-};
+pub use spec::{Baseline, CandidateSpec, GateRule, ModelSpec, SplitSpec, Subject, TabularSpec};

@@ -31,7 +31,11 @@ pub(crate) fn model(file: PathBuf, text: &str, definitions: &Definitions) -> Res
 fn read(root: &Section<'_>, file: PathBuf, definitions: &Definitions) -> Option<ModelSpec> {
     let name = name(root);
     let task = task(root);
-    let kind = task.unwrap_or(if root.has("series") { Task::Forecast } else { Task::Regression });
+    let kind = task.unwrap_or(if root.has("series") {
+        Task::Forecast
+    } else {
+        Task::Regression
+    });
     let subject = match kind {
         Task::Forecast => series::series(root, definitions).map(Subject::Series),
         _ => tabular::tabular(root, kind, definitions).map(Subject::Tabular),
@@ -42,15 +46,30 @@ fn read(root: &Section<'_>, file: PathBuf, definitions: &Definitions) -> Option<
     let decision = gate::decision(root);
     let key = key_columns(root, subject.as_ref(), definitions);
     let endpoints = answer::endpoints(root, kind, decision.is_some(), key.as_deref());
-    Some(ModelSpec { name: name?, task: task?, subject: subject?, candidates: candidates?, gates, decision, endpoints, file })
+    Some(ModelSpec {
+        name: name?,
+        task: task?,
+        subject: subject?,
+        candidates: candidates?,
+        gates,
+        decision,
+        endpoints,
+        file,
+    })
 }
 
 /// Names go into URLs and registries: letters, digits, `_` and `-`.
 fn name(root: &Section<'_>) -> Option<String> {
     let name = root.need::<String>("name")?;
-    let plain = !name.is_empty() && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_' || it == '-');
+    let plain = !name.is_empty()
+        && name
+            .chars()
+            .all(|it| it.is_ascii_alphanumeric() || it == '_' || it == '-');
     if !plain {
-        root.problem("name", format!("`{name}` is not a name; use letters, digits, `_` and `-`"));
+        root.problem(
+            "name",
+            format!("`{name}` is not a name; use letters, digits, `_` and `-`"),
+        );
     }
     Some(name)
 }
@@ -75,7 +94,13 @@ fn misplaced(root: &Section<'_>, task: Task) {
         _ => (&["series"], "`[series]` is for task = \"forecast\""),
     };
     for key in others.iter().filter(|it| root.has(it)) {
-        root.problem(key, format!("`{key}` does not belong to a model of task `{}`; {fix}", task_name(task)));
+        root.problem(
+            key,
+            format!(
+                "`{key}` does not belong to a model of task `{}`; {fix}",
+                task_name(task)
+            ),
+        );
     }
 }
 
@@ -83,19 +108,32 @@ fn candidates(root: &Section<'_>, task: Task) -> Vec<CandidateSpec> {
     let known = algorithms(task);
     let sections = root.tables("candidate");
     if sections.is_empty() {
-        let bare = |it: &&str| CandidateSpec { algorithm: (*it).to_owned(), parameters: Default::default() };
+        let bare = |it: &&str| CandidateSpec {
+            algorithm: (*it).to_owned(),
+            parameters: Default::default(),
+        };
         return known.iter().map(bare).collect();
     }
     let mut candidates = Vec::new();
     for section in &sections {
-        let Some(algorithm) = section.need::<String>("algorithm") else { continue };
+        let Some(algorithm) = section.need::<String>("algorithm") else {
+            continue;
+        };
         if !known.contains(&algorithm.as_str()) {
             let hint = spelling::hint(&algorithm, known.iter().copied());
-            section.problem("algorithm", format!("`{algorithm}` is no algorithm of task `{}`{hint}", task_name(task)));
+            section.problem(
+                "algorithm",
+                format!("`{algorithm}` is no algorithm of task `{}`{hint}", task_name(task)),
+            );
         }
         let names: Vec<String> = section.rest().iter().map(|it| it.name.clone()).collect();
-        let parameters = names.into_iter().filter_map(|name| Some((name.clone(), section.get::<Value>(&name)?)));
-        candidates.push(CandidateSpec { algorithm, parameters: parameters.collect() });
+        let parameters = names
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), section.get::<Value>(&name)?)));
+        candidates.push(CandidateSpec {
+            algorithm,
+            parameters: parameters.collect(),
+        });
     }
     candidates
 }
@@ -110,11 +148,21 @@ fn key_columns(root: &Section<'_>, subject: Option<&Subject>, definitions: &Defi
 }
 
 /// Refuses a name that is not among `known`; `what` says what it should be: `a source`.
-fn check_name<'a>(section: &Section<'_>, key: &str, name: &str, what: &str, known: impl Iterator<Item = &'a String>) -> bool {
+fn check_name<'a>(
+    section: &Section<'_>,
+    key: &str,
+    name: &str,
+    what: &str,
+    known: impl Iterator<Item = &'a String>,
+) -> bool {
     let known: Vec<&str> = known.map(String::as_str).collect();
     let there = known.contains(&name);
     if !there {
-        let hint = if known.is_empty() { "; there is none in features/*.toml".to_owned() } else { spelling::hint(name, known) };
+        let hint = if known.is_empty() {
+            "; there is none in features/*.toml".to_owned()
+        } else {
+            spelling::hint(name, known)
+        };
         section.problem(key, format!("`{name}` is not {what}{hint}"));
     }
     there

@@ -15,12 +15,35 @@ pub const CLASSIFICATION_METRICS: [&str; 7] = ["roc_auc", "pr_auc", "log_loss", 
 
 /// Metrics of numbers.
 pub const NUMBER_METRICS: [&str; 12] = [
-    "mae", "rmse", "rmspe", "wape", "bias", "gini", "spearman", "total_ratio", "smape", "coverage_80", "coverage_90", "coverage_95",
+    "mae",
+    "rmse",
+    "rmspe",
+    "wape",
+    "bias",
+    "gini",
+    "spearman",
+    "total_ratio",
+    "smape",
+    "coverage_80",
+    "coverage_90",
+    "coverage_95",
 ];
 
 /// Metrics of series.
 pub const FORECAST_METRICS: [&str; 13] = [
-    "mae", "rmse", "rmspe", "rmsse", "wape", "bias", "total_ratio", "smape", "mase", "owa", "coverage_80", "coverage_90", "coverage_95",
+    "mae",
+    "rmse",
+    "rmspe",
+    "rmsse",
+    "wape",
+    "bias",
+    "total_ratio",
+    "smape",
+    "mase",
+    "owa",
+    "coverage_80",
+    "coverage_90",
+    "coverage_95",
 ];
 
 /// Parts of a prediction by the name that an endpoint's answer uses.
@@ -60,5 +83,9 @@ pub fn metrics(task: Task) -> &'static [&'static str] {
 
 /// The task's name in `model.toml`.
 pub fn task_name(task: Task) -> &'static str {
-    TASKS.iter().find(|(_, it)| *it == task).map(|(name, _)| *name).expect("every task is listed")
+    TASKS
+        .iter()
+        .find(|(_, it)| *it == task)
+        .map(|(name, _)| *name)
+        .expect("every task is listed")
 }

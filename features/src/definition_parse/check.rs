@@ -37,15 +37,23 @@ fn on_demand<'a>(definitions: &Definitions, entity: &str, at: &dyn Fn(String) ->
         let place = at(format!("request.{entity}.{}", column.name));
         let taken = known.contains(&column.name.as_str());
         if let (true, Some(place)) = (taken, place) {
-            problems.push(place.problem(format!("`{}` is a stored feature of `{entity}` already; rename one", column.name)));
+            problems.push(place.problem(format!(
+                "`{}` is a stored feature of `{entity}` already; rename one",
+                column.name
+            )));
         }
         known.push(&column.name);
     }
     let all_derived = definitions.derived.get(entity).map_or(&[][..], Vec::as_slice);
     for (position, feature) in all_derived.iter().enumerate() {
-        let Some(place) = at(format!("derived.{entity}.{}", feature.name)) else { continue };
+        let Some(place) = at(format!("derived.{entity}.{}", feature.name)) else {
+            continue;
+        };
         if known.contains(&feature.name.as_str()) {
-            let message = format!("`{}` is a feature or a request value of `{entity}` already; rename one", feature.name);
+            let message = format!(
+                "`{}` is a feature or a request value of `{entity}` already; rename one",
+                feature.name
+            );
             problems.push(place.problem(message));
         }
         for column in feature.expression.columns() {
@@ -64,7 +72,12 @@ fn on_demand<'a>(definitions: &Definitions, entity: &str, at: &dyn Fn(String) ->
 
 /// The entity's stored features by name, and whether there are more that only the files tell (`latest = "*"`).
 fn stored<'a>(definitions: &'a Definitions, entity: &str) -> (Vec<&'a str>, bool) {
-    let views = || definitions.views.values().filter(|it| it.entity.as_deref().is_none_or(|it| it == entity));
+    let views = || {
+        definitions
+            .views
+            .values()
+            .filter(|it| it.entity.as_deref().is_none_or(|it| it == entity))
+    };
     let names = views().flat_map(|it| &it.features).map(|it| it.name.as_str());
     (names.collect(), views().any(|it| it.all_columns))
 }
@@ -73,7 +86,8 @@ fn views<'a>(definitions: &Definitions, at: &dyn Fn(String) -> Option<&'a Place>
     let mut problems = Vec::new();
     for view in definitions.views.values() {
         let entity = view.entity.as_ref().and_then(|it| definitions.entities.get(it));
-        let (Some(place), Some(source)) = (at(format!("view.{}", view.name)), definitions.sources.get(&view.source)) else {
+        let (Some(place), Some(source)) = (at(format!("view.{}", view.name)), definitions.sources.get(&view.source))
+        else {
             continue;
         };
         let row = source.key == SourceKey::Row;
@@ -83,13 +97,22 @@ fn views<'a>(definitions: &Definitions, at: &dyn Fn(String) -> Option<&'a Place>
                 problems.push(place.problem(format!("source `{}` has key = \"row\", a number; {fix}", source.name)));
             }
             None if row && view.entity.is_none() => {
-                problems.push(place.problem(format!("source `{}` has key = \"row\"; name the view's `entity`", source.name)));
+                problems.push(place.problem(format!(
+                    "source `{}` has key = \"row\"; name the view's `entity`",
+                    source.name
+                )));
             }
             _ => {}
         }
-        let windows = view.features.iter().any(|it| matches!(it.kind, crate::definition::FeatureKind::Aggregate { .. }));
+        let windows = view
+            .features
+            .iter()
+            .any(|it| matches!(it.kind, crate::definition::FeatureKind::Aggregate { .. }));
         if windows && source.event_time.is_none() {
-            let message = format!("aggregates need times, and source `{}` has no `event_time`", source.name);
+            let message = format!(
+                "aggregates need times, and source `{}` has no `event_time`",
+                source.name
+            );
             problems.push(place.problem(message));
         }
     }

@@ -10,7 +10,9 @@ pub(super) fn source(name: &str, section: &Section<'_>) -> Option<Source> {
     let path = section.need::<String>("path");
     let separator = separator(section);
     let null_values = section.get::<Vec<String>>("null_values");
-    let format = path.as_deref().and_then(|path| format(section, path, separator, null_values));
+    let format = path
+        .as_deref()
+        .and_then(|path| format(section, path, separator, null_values));
     let source = Source {
         name: name.to_owned(),
         path: path.clone().unwrap_or_default(),
@@ -30,7 +32,12 @@ pub(super) fn source(name: &str, section: &Section<'_>) -> Option<Source> {
     format.map(|_| source)
 }
 
-fn format(section: &Section<'_>, path: &str, separator: Option<u8>, null_values: Option<Vec<String>>) -> Option<Format> {
+fn format(
+    section: &Section<'_>,
+    path: &str,
+    separator: Option<u8>,
+    null_values: Option<Vec<String>>,
+) -> Option<Format> {
     let lower = path.to_lowercase();
     if lower.ends_with(".parquet") {
         for key in ["separator", "null_values"].into_iter().filter(|it| section.has(it)) {
@@ -40,7 +47,10 @@ fn format(section: &Section<'_>, path: &str, separator: Option<u8>, null_values:
     }
     if lower.ends_with(".csv") || lower.ends_with(".csv.gz") {
         let null_values = null_values.unwrap_or_default();
-        return Some(Format::Csv { separator: separator.unwrap_or(b','), null_values });
+        return Some(Format::Csv {
+            separator: separator.unwrap_or(b','),
+            null_values,
+        });
     }
     section.problem("path", format!("`{path}` is not .csv, .csv.gz or .parquet"));
     None
@@ -51,21 +61,34 @@ fn separator(section: &Section<'_>) -> Option<u8> {
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !b"\"\r\n".contains(byte) => Some(*byte),
         _ => {
-            section.problem("separator", format!("not one ASCII character like \",\", \";\" or \"\\t\". got=`{text}`"));
+            section.problem(
+                "separator",
+                format!("not one ASCII character like \",\", \";\" or \"\\t\". got=`{text}`"),
+            );
             None
         }
     }
 }
 
 fn columns(section: &Section<'_>) -> Vec<(String, Expression)> {
-    let Some(columns) = section.table("columns") else { return Vec::new() };
-    let named = columns.entries().iter().filter_map(|it| Some((it.name.clone(), read(&columns, it)?)));
+    let Some(columns) = section.table("columns") else {
+        return Vec::new();
+    };
+    let named = columns
+        .entries()
+        .iter()
+        .filter_map(|it| Some((it.name.clone(), read(&columns, it)?)));
     named.collect()
 }
 
 fn types(section: &Section<'_>) -> Vec<(String, DataType)> {
-    let Some(types) = section.table("types") else { return Vec::new() };
-    let named = types.entries().iter().filter_map(|it| Some((it.name.clone(), read(&types, it)?)));
+    let Some(types) = section.table("types") else {
+        return Vec::new();
+    };
+    let named = types
+        .entries()
+        .iter()
+        .filter_map(|it| Some((it.name.clone(), read(&types, it)?)));
     named.collect()
 }
 

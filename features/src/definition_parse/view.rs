@@ -9,7 +9,18 @@ use crate::window::Window;
 
 /// What a feature can be, by the key that names it.
 const KINDS: [&str; 12] = [
-    "latest", "count", "sum", "mean", "min", "max", "std", "count_distinct", "first", "last", "since_last", "since_first",
+    "latest",
+    "count",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "std",
+    "count_distinct",
+    "first",
+    "last",
+    "since_last",
+    "since_first",
 ];
 
 pub(super) fn view(name: &str, section: &Section<'_>) -> Option<View> {
@@ -24,11 +35,21 @@ pub(super) fn view(name: &str, section: &Section<'_>) -> Option<View> {
     }
     let empty = !all_columns && !section.has("features") && !section.has("latest");
     if empty || written_empty(section) {
-        section.problem("", "a view needs features; write `latest = \"*\"`, `latest = [..]` or `[view.X.features]`");
+        section.problem(
+            "",
+            "a view needs features; write `latest = \"*\"`, `latest = [..]` or `[view.X.features]`",
+        );
     }
     refuse_twice(section, &features);
     section.refuse_unknown();
-    Some(View { name: name.to_owned(), entity, source: source?, max_age, all_columns, features })
+    Some(View {
+        name: name.to_owned(),
+        entity,
+        source: source?,
+        max_age,
+        all_columns,
+        features,
+    })
 }
 
 /// `features = {}` or `latest = []` and nothing else.
@@ -46,7 +67,10 @@ fn written_empty(section: &Section<'_>) -> bool {
 fn refuse_twice(section: &Section<'_>, features: &[Feature]) {
     for (at, it) in features.iter().enumerate() {
         if features[..at].iter().any(|earlier| earlier.name == it.name) {
-            section.problem("features", format!("feature `{}` is there twice; leave one out", it.name));
+            section.problem(
+                "features",
+                format!("feature `{}` is there twice; leave one out", it.name),
+            );
         }
     }
 }
@@ -62,7 +86,12 @@ fn latest(section: &Section<'_>) -> (bool, Vec<Feature>) {
     if names.iter().any(|it| it == "*") {
         section.problem("latest", "`*` stands alone; write latest = \"*\"");
     }
-    let feature = |name: String| Feature { kind: FeatureKind::Latest { value: Expression::column(&name) }, name };
+    let feature = |name: String| Feature {
+        kind: FeatureKind::Latest {
+            value: Expression::column(&name),
+        },
+        name,
+    };
     (false, names.into_iter().map(feature).collect())
 }
 
@@ -82,7 +111,10 @@ fn feature(features: &Section<'_>, entry: &Entry) -> Option<Feature> {
             None
         }
     };
-    Some(Feature { name: entry.name.clone(), kind: kind? })
+    Some(Feature {
+        name: entry.name.clone(),
+        kind: kind?,
+    })
 }
 
 /// A name that is no expression (`Call  Failure`, `default %`) is a column, verbatim; a call that cannot be read stays wrong.
@@ -113,14 +145,20 @@ fn kind(section: &Section<'_>) -> Option<FeatureKind> {
             match unknown {
                 Some(name) => {
                     let hint = spelling::nearest(name, KINDS).map(|it| format!("; did you mean `{it}`?"));
-                    section.problem(name, format!("unknown aggregation `{name}`{}", hint.unwrap_or_else(kinds)));
+                    section.problem(
+                        name,
+                        format!("unknown aggregation `{name}`{}", hint.unwrap_or_else(kinds)),
+                    );
                 }
                 None => section.problem("", format!("the feature does not say what it is{}", kinds())),
             }
             None
         }
         several => {
-            section.problem("", format!("a feature is one of {}; make two features", spelling::quoted(several)));
+            section.problem(
+                "",
+                format!("a feature is one of {}; make two features", spelling::quoted(several)),
+            );
             None
         }
     };
@@ -140,26 +178,46 @@ fn of_kind(
     unit: Option<Span>,
 ) -> Option<FeatureKind> {
     if unit.is_some() && !name.starts_with("since_") {
-        section.problem("unit", format!("`{name}` has no unit; only `since_last` and `since_first` do"));
+        section.problem(
+            "unit",
+            format!("`{name}` has no unit; only `since_last` and `since_first` do"),
+        );
     }
     let text = section.get::<String>(name)?;
     if name == "latest" {
         for key in ["where", "window", "hop"].into_iter().filter(|it| section.has(it)) {
-            section.problem(key, format!("`latest` takes no `{key}`; use `last`, or the source's `where`"));
+            section.problem(
+                key,
+                format!("`latest` takes no `{key}`; use `last`, or the source's `where`"),
+            );
         }
-        let value = column_or_expression(&text).map_err(|message| section.problem("latest", message)).ok()?;
+        let value = column_or_expression(&text)
+            .map_err(|message| section.problem("latest", message))
+            .ok()?;
         return Some(FeatureKind::Latest { value });
     }
     let value = match text.as_str() {
         "*" if name == "count" || name.starts_with("since_") => None,
         "*" => {
-            section.problem(name, format!("`{name}` needs a column; `*` is for `count`, `since_last` and `since_first`"));
+            section.problem(
+                name,
+                format!("`{name}` needs a column; `*` is for `count`, `since_last` and `since_first`"),
+            );
             return None;
         }
-        text => Some(column_or_expression(text).map_err(|message| section.problem(name, message)).ok()?),
+        text => Some(
+            column_or_expression(text)
+                .map_err(|message| section.problem(name, message))
+                .ok()?,
+        ),
     };
     let aggregation = aggregation(name, unit.unwrap_or(Span::DAY))?;
-    Some(FeatureKind::Aggregate { aggregation, value, filter, window })
+    Some(FeatureKind::Aggregate {
+        aggregation,
+        value,
+        filter,
+        window,
+    })
 }
 
 fn aggregation(name: &str, unit: Span) -> Option<Aggregation> {
@@ -185,7 +243,10 @@ fn window(section: &Section<'_>) -> Option<Window> {
         None => false,
         Some(Item::Text(it)) if it == "exact" => true,
         Some(other) => {
-            section.problem("hop", format!("the only hop to ask for is \"exact\"; the usual one follows from the window. got={other}"));
+            section.problem(
+                "hop",
+                format!("the only hop to ask for is \"exact\"; the usual one follows from the window. got={other}"),
+            );
             false
         }
     };
@@ -193,6 +254,12 @@ fn window(section: &Section<'_>) -> Option<Window> {
     if item.is_none() && exact {
         section.problem("hop", "`hop` needs a `window`");
     }
-    let length = Span::from_item(item?).map_err(|message| section.problem("window", message)).ok()?;
-    Some(if exact { Window::exact(length) } else { Window::of(length) })
+    let length = Span::from_item(item?)
+        .map_err(|message| section.problem("window", message))
+        .ok()?;
+    Some(if exact {
+        Window::exact(length)
+    } else {
+        Window::of(length)
+    })
 }

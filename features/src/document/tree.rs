@@ -55,7 +55,10 @@ pub(super) fn entries(text: &str) -> Result<Vec<Entry>, (usize, String)> {
         Ok(table) => Ok(lines.table(table.get_ref())),
         Err(error) => {
             let at = error.span().map_or(text.len(), |span| span.start);
-            Err((lines.line(at), format!("not TOML: {}", error.message().replace('\n', ", "))))
+            Err((
+                lines.line(at),
+                format!("not TOML: {}", error.message().replace('\n', ", ")),
+            ))
         }
     }
 }
@@ -77,7 +80,11 @@ impl Lines {
         let mut placed: Vec<(usize, Entry)> = Vec::new();
         for (key, value) in table {
             let start = key.span().start;
-            let entry = Entry { name: key.get_ref().to_string(), line: self.line(start), item: self.item(value) };
+            let entry = Entry {
+                name: key.get_ref().to_string(),
+                line: self.line(start),
+                item: self.item(value),
+            };
             placed.push((start, entry));
         }
         // The parsed table is sorted by name; the order of features and candidates is the file's.
@@ -86,7 +93,12 @@ impl Lines {
     }
 
     fn list(&self, list: &DeArray<'_>) -> Vec<ListItem> {
-        list.iter().map(|it| ListItem { line: self.line(it.span().start), item: self.item(it) }).collect()
+        list.iter()
+            .map(|it| ListItem {
+                line: self.line(it.span().start),
+                item: self.item(it),
+            })
+            .collect()
     }
 
     fn item(&self, value: &Spanned<DeValue<'_>>) -> Item {
@@ -96,7 +108,10 @@ impl Lines {
                 let number = i64::from_str_radix(it.as_str(), it.radix());
                 number.map_or_else(|_| Item::Other(it.to_string()), Item::Integer)
             }
-            DeValue::Float(it) => it.as_str().parse().map_or_else(|_| Item::Other(it.to_string()), Item::Float),
+            DeValue::Float(it) => it
+                .as_str()
+                .parse()
+                .map_or_else(|_| Item::Other(it.to_string()), Item::Float),
             DeValue::Boolean(it) => Item::Boolean(*it),
             DeValue::Datetime(it) => {
                 let text = it.to_string();

@@ -42,7 +42,11 @@ impl fmt::Display for Expression {
                 list(f, arguments)?;
                 f.write_char(')')
             }
-            Expression::In { value, list: constants, negated } => {
+            Expression::In {
+                value,
+                list: constants,
+                negated,
+            } => {
                 within(f, value, Binding::Add)?;
                 f.write_str(if *negated { " NOT IN (" } else { " IN (" })?;
                 for (at, it) in constants.iter().enumerate() {
@@ -69,7 +73,9 @@ impl Expression {
     fn binding(&self) -> Binding {
         match self {
             Expression::Unary(UnaryOperator::Not, _) => Binding::Not,
-            Expression::Unary(UnaryOperator::IsNull | UnaryOperator::IsNotNull, _) | Expression::In { .. } => Binding::Compare,
+            Expression::Unary(UnaryOperator::IsNull | UnaryOperator::IsNotNull, _) | Expression::In { .. } => {
+                Binding::Compare
+            }
             Expression::Binary(operator, ..) => match operator {
                 BinaryOperator::Or => Binding::Or,
                 BinaryOperator::And => Binding::And,
@@ -116,7 +122,11 @@ impl BinaryOperator {
 }
 
 fn within(f: &mut fmt::Formatter<'_>, inner: &Expression, least: Binding) -> fmt::Result {
-    if inner.binding() >= least { write!(f, "{inner}") } else { write!(f, "({inner})") }
+    if inner.binding() >= least {
+        write!(f, "{inner}")
+    } else {
+        write!(f, "({inner})")
+    }
 }
 
 fn unary(f: &mut fmt::Formatter<'_>, operator: UnaryOperator, value: &Expression) -> fmt::Result {
@@ -124,7 +134,11 @@ fn unary(f: &mut fmt::Formatter<'_>, operator: UnaryOperator, value: &Expression
         UnaryOperator::Negate => {
             // `-5` is a constant and `--5` a comment, so only a column or a call goes without parentheses.
             let plain = matches!(value, Expression::Column(_) | Expression::Call(..));
-            if plain { write!(f, "-{value}") } else { write!(f, "-({value})") }
+            if plain {
+                write!(f, "-{value}")
+            } else {
+                write!(f, "-({value})")
+            }
         }
         UnaryOperator::Not => {
             f.write_str("NOT ")?;
@@ -132,7 +146,11 @@ fn unary(f: &mut fmt::Formatter<'_>, operator: UnaryOperator, value: &Expression
         }
         UnaryOperator::IsNull | UnaryOperator::IsNotNull => {
             within(f, value, Binding::Add)?;
-            f.write_str(if operator == UnaryOperator::IsNull { " IS NULL" } else { " IS NOT NULL" })
+            f.write_str(if operator == UnaryOperator::IsNull {
+                " IS NULL"
+            } else {
+                " IS NOT NULL"
+            })
         }
     }
 }
@@ -158,8 +176,15 @@ fn literal(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
 }
 
 fn column(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-    let first = name.chars().next().is_some_and(|it| it.is_ascii_alphabetic() || it == '_');
+    let first = name
+        .chars()
+        .next()
+        .is_some_and(|it| it.is_ascii_alphabetic() || it == '_');
     let plain = first && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
     let keyword = ALL_KEYWORDS.binary_search(&name.to_ascii_uppercase().as_str()).is_ok();
-    if plain && !keyword { f.write_str(name) } else { write!(f, "\"{}\"", name.replace('"', "\"\"")) }
+    if plain && !keyword {
+        f.write_str(name)
+    } else {
+        write!(f, "\"{}\"", name.replace('"', "\"\""))
+    }
 }

@@ -29,7 +29,9 @@ impl Expression {
             }
             Expression::In { value, list, negated } => is_in(&value.evaluate(column), list, *negated),
             Expression::Case { branches, otherwise } => {
-                let taken = branches.iter().find(|(condition, _)| condition.evaluate(column) == Value::Bool(true));
+                let taken = branches
+                    .iter()
+                    .find(|(condition, _)| condition.evaluate(column) == Value::Bool(true));
                 let value = taken.map(|(_, value)| value).or(otherwise.as_deref());
                 value.map_or(Value::Null, |it| it.evaluate(column))
             }

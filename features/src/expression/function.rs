@@ -55,11 +55,16 @@ impl Function {
     pub fn name(self) -> &'static str {
         let named = FUNCTIONS.iter().map(|(name, function, _)| (*name, *function));
         let mut all = named.chain(CASTS.iter().copied());
-        all.find(|(_, function)| *function == self).map(|(name, _)| name).expect("every function has a name")
+        all.find(|(_, function)| *function == self)
+            .map(|(name, _)| name)
+            .expect("every function has a name")
     }
 
     /// Whether it is written `cast(x AS name)`.
     pub fn is_cast(self) -> bool {
-        matches!(self, Function::ToDouble | Function::ToInt64 | Function::ToText | Function::ToBoolean)
+        matches!(
+            self,
+            Function::ToDouble | Function::ToInt64 | Function::ToText | Function::ToBoolean
+        )
     }
 }

@@ -85,7 +85,9 @@ fn arithmetic(operator: BinaryOperator, left: &Value, right: &Value) -> Value {
             _ => (*b != 0).then(|| a.wrapping_rem(*b)),
         });
     }
-    let (Some(a), Some(b)) = (number(left), number(right)) else { return Value::Null };
+    let (Some(a), Some(b)) = (number(left), number(right)) else {
+        return Value::Null;
+    };
     match operator {
         BinaryOperator::Add => float(a + b),
         BinaryOperator::Subtract => float(a - b),
@@ -125,11 +127,14 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Value {
         (Function::StartsWith, [Value::Str(text), Value::Str(prefix)]) => Value::Bool(text.starts_with(&**prefix)),
         (Function::ToTimestamp, [value, format @ ..]) => to_timestamp(value, format),
         (Function::AddDays, [Value::Time(time), days]) => add_days(*time, days),
-        (Function::Year | Function::Month | Function::Day | Function::Weekday | Function::Hour, [Value::Time(time)]) => {
-            calendar(function, *time)
-        }
+        (
+            Function::Year | Function::Month | Function::Day | Function::Weekday | Function::Hour,
+            [Value::Time(time)],
+        ) => calendar(function, *time),
         (Function::Lower | Function::Upper | Function::Length, [Value::Str(text)]) => of_text(function, text),
-        (Function::ToDouble | Function::ToInt64 | Function::ToText | Function::ToBoolean, [value]) => cast(function, value),
+        (Function::ToDouble | Function::ToInt64 | Function::ToText | Function::ToBoolean, [value]) => {
+            cast(function, value)
+        }
         (_, [value]) => of_number(function, value),
         _ => Value::Null,
     }
@@ -193,7 +198,9 @@ fn cast(function: Function, value: &Value) -> Value {
         (Function::ToInt64, Value::Str(it)) => integer(it.trim().parse().ok()),
         (Function::ToInt64, Value::Float(it)) => integer(whole(it.trunc())),
         (Function::ToBoolean, Value::Bool(it)) => Value::Bool(*it),
-        (Function::ToBoolean, Value::Str(it)) => it.trim().to_ascii_lowercase().parse().map_or(Value::Null, Value::Bool),
+        (Function::ToBoolean, Value::Str(it)) => {
+            it.trim().to_ascii_lowercase().parse().map_or(Value::Null, Value::Bool)
+        }
         (Function::ToBoolean, it) => number(it).map_or(Value::Null, |it| Value::Bool(it != 0.0)),
         _ => Value::Null,
     }
@@ -235,7 +242,9 @@ fn add_days(time: Timestamp, days: &Value) -> Value {
 }
 
 fn calendar(function: Function, time: Timestamp) -> Value {
-    let Some(time): Option<DateTime<Utc>> = DateTime::from_timestamp_micros(time.0) else { return Value::Null };
+    let Some(time): Option<DateTime<Utc>> = DateTime::from_timestamp_micros(time.0) else {
+        return Value::Null;
+    };
     Value::Int(match function {
         Function::Year => i64::from(time.year()),
         Function::Month => i64::from(time.month()),

@@ -23,12 +23,19 @@ const STACK_BYTES: usize = 32 * 1024 * 1024;
 
 pub(super) fn expression(text: &str) -> Parsed {
     if text.len() > MAX_BYTES {
-        return refuse(format!("the expression has {} bytes, at most {MAX_BYTES} are read", text.len()));
+        return refuse(format!(
+            "the expression has {} bytes, at most {MAX_BYTES} are read",
+            text.len()
+        ));
     }
     // The grammar needs up to 100 KiB of stack per level in an unoptimised build: more than small threads have.
-    let reading = std::thread::Builder::new().name("expression".to_owned()).stack_size(STACK_BYTES);
+    let reading = std::thread::Builder::new()
+        .name("expression".to_owned())
+        .stack_size(STACK_BYTES);
     std::thread::scope(|scope| match reading.spawn_scoped(scope, || read(text)) {
-        Ok(thread) => thread.join().unwrap_or_else(|_| refuse(format!("cannot read `{text}`"))),
+        Ok(thread) => thread
+            .join()
+            .unwrap_or_else(|_| refuse(format!("cannot read `{text}`"))),
         Err(error) => refuse(format!("cannot read `{text}`: no thread to read it on: {error}")),
     })
 }
@@ -36,12 +43,18 @@ pub(super) fn expression(text: &str) -> Parsed {
 fn read(text: &str) -> Parsed {
     let dialect = GenericDialect {};
     let unreadable = |reason: String| ExpressionError(format!("cannot read `{text}`: {reason}"));
-    let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|error| unreadable(error.to_string()))?;
-    let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_GRAMMAR_DEPTH).with_tokens(plain_names(tokens));
+    let tokens = Tokenizer::new(&dialect, text)
+        .tokenize()
+        .map_err(|error| unreadable(error.to_string()))?;
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(MAX_GRAMMAR_DEPTH)
+        .with_tokens(plain_names(tokens));
     let parsed = parser.parse_expr().map_err(|error| unreadable(reason(&error)))?;
     let next = parser.peek_token().token;
     if next != Token::EOF {
-        return Err(unreadable(format!("`{next}` is unexpected; put a column name with blanks or signs into double quotes")));
+        return Err(unreadable(format!(
+            "`{next}` is unexpected; put a column name with blanks or signs into double quotes"
+        )));
     }
     Reader { nodes: 0 }.expression(&parsed, 0)
 }
@@ -96,7 +109,9 @@ impl Reader {
         self.nodes += 1;
         let fits = depth <= MAX_DEPTH && self.nodes <= MAX_NODES;
         if !fits {
-            return refuse("the expression is nested too deeply or too long; compute a part of it as its own column".to_owned());
+            return refuse(
+                "the expression is nested too deeply or too long; compute a part of it as its own column".to_owned(),
+            );
         }
         let depth = depth + 1;
         match it {
@@ -113,20 +128,42 @@ impl Reader {
             Expr::IsNull(inner) => Ok(Expression::Unary(UnaryOperator::IsNull, self.boxed(inner, depth)?)),
             Expr::IsNotNull(inner) => Ok(Expression::Unary(UnaryOperator::IsNotNull, self.boxed(inner, depth)?)),
             Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated, depth),
-            Expr::Between { expr, negated, low, high } => {
+            Expr::Between {
+                expr,
+                negated,
+                low,
+                high,
+            } => {
                 let low = self.binary(expr, &ast::BinaryOperator::GtEq, low, depth)?;
                 let high = self.binary(expr, &ast::BinaryOperator::LtEq, high, depth)?;
-                Ok(not_if(*negated, Expression::Binary(BinaryOperator::And, Box::new(low), Box::new(high))))
+                Ok(not_if(
+                    *negated,
+                    Expression::Binary(BinaryOperator::And, Box::new(low), Box::new(high)),
+                ))
             }
-            Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
+            Expr::Like {
+                negated,
+                any: false,
+                expr,
+                pattern,
+                escape_char: None,
+            } => {
                 let value = self.expression(expr, depth)?;
                 Ok(not_if(*negated, like(value, pattern)?))
             }
-            Expr::Cast { kind: ast::CastKind::Cast, expr, data_type, format: None } => self.cast(expr, data_type, depth),
+            Expr::Cast {
+                kind: ast::CastKind::Cast,
+                expr,
+                data_type,
+                format: None,
+            } => self.cast(expr, data_type, depth),
             Expr::Function(call) => self.call(call, depth),
-            Expr::Case { operand, conditions, else_result, .. } => {
-                self.case(operand.as_deref(), conditions, else_result.as_deref(), depth)
-            }
+            Expr::Case {
+                operand,
+                conditions,
+                else_result,
+                ..
+            } => self.case(operand.as_deref(), conditions, else_result.as_deref(), depth),
             other => refuse(format!("`{other}` is not in the expression language")),
         }
     }
@@ -179,7 +216,11 @@ impl Reader {
                 _ => return refuse(format!("`{it}` in an IN list is not a constant; compare with = and OR")),
             }
         }
-        Ok(Expression::In { value, list: constants, negated })
+        Ok(Expression::In {
+            value,
+            list: constants,
+            negated,
+        })
     }
 
     fn cast(&mut self, value: &Expr, to: &ast::DataType, depth: usize) -> Parsed {
@@ -203,7 +244,11 @@ impl Reader {
         let arguments = self.arguments(call, depth)?;
         if !arity.contains(&arguments.len()) {
             let (least, most) = (arity.start(), arity.end());
-            let wanted = if least == most { least.to_string() } else { format!("{least} to {most}") };
+            let wanted = if least == most {
+                least.to_string()
+            } else {
+                format!("{least} to {most}")
+            };
             return refuse(format!("`{name}` takes {wanted} arguments. got=`{}`", arguments.len()));
         }
         if let (Function::ToTimestamp, Some(format)) = (*function, arguments.get(1)) {
@@ -215,22 +260,40 @@ impl Reader {
     fn arguments(&mut self, call: &ast::Function, depth: usize) -> Result<Vec<Expression>, ExpressionError> {
         let plain = call.over.is_none() && call.filter.is_none() && call.within_group.is_empty();
         let ast::FunctionArguments::List(list) = &call.args else {
-            return Err(ExpressionError(format!("`{call}` is not a call; write {}(x)", call.name)));
+            return Err(ExpressionError(format!(
+                "`{call}` is not a call; write {}(x)",
+                call.name
+            )));
         };
         if !plain || list.duplicate_treatment.is_some() || !list.clauses.is_empty() {
-            return Err(ExpressionError(format!("`{call}` says more than a function of one row can; leave all but arguments out")));
+            return Err(ExpressionError(format!(
+                "`{call}` says more than a function of one row can; leave all but arguments out"
+            )));
         }
         let mut arguments = Vec::new();
         for it in &list.args {
             match it {
-                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(it)) => arguments.push(self.expression(it, depth)?),
-                other => return Err(ExpressionError(format!("`{other}` is not an argument of `{}`", call.name))),
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(it)) => {
+                    arguments.push(self.expression(it, depth)?)
+                }
+                other => {
+                    return Err(ExpressionError(format!(
+                        "`{other}` is not an argument of `{}`",
+                        call.name
+                    )));
+                }
             }
         }
         Ok(arguments)
     }
 
-    fn case(&mut self, operand: Option<&Expr>, when: &[ast::CaseWhen], otherwise: Option<&Expr>, depth: usize) -> Parsed {
+    fn case(
+        &mut self,
+        operand: Option<&Expr>,
+        when: &[ast::CaseWhen],
+        otherwise: Option<&Expr>,
+        depth: usize,
+    ) -> Parsed {
         let mut branches = Vec::new();
         for it in when {
             let condition = match operand {
@@ -251,7 +314,11 @@ fn literal(value: &ast::Value, sign: &str) -> Parsed {
         ast::Value::SingleQuotedString(text) => Value::text(text.as_str()),
         ast::Value::Boolean(it) => Value::Bool(*it),
         ast::Value::Null => Value::Null,
-        other => return refuse(format!("`{other}` is not a constant of the expression language; write 'text' or 1.5")),
+        other => {
+            return refuse(format!(
+                "`{other}` is not a constant of the expression language; write 'text' or 1.5"
+            ));
+        }
     };
     Ok(Expression::Literal(value))
 }
@@ -273,13 +340,23 @@ fn time_literal(typed: &ast::TypedString) -> Parsed {
             Ok(time) => Ok(Expression::Literal(Value::Time(time))),
             Err(error) => refuse(error.to_string()),
         },
-        _ => refuse(format!("`{typed}` is not a constant of the expression language; write TIMESTAMP '2026-06-30'")),
+        _ => refuse(format!(
+            "`{typed}` is not a constant of the expression language; write TIMESTAMP '2026-06-30'"
+        )),
     }
 }
 
 fn like(value: Expression, pattern: &Expr) -> Parsed {
-    let wrong = || ExpressionError(format!("LIKE {pattern}: only 'prefix%' is understood, `_` and inner `%` are not"));
-    let Expr::Value(ast::ValueWithSpan { value: ast::Value::SingleQuotedString(pattern), .. }) = pattern else {
+    let wrong = || {
+        ExpressionError(format!(
+            "LIKE {pattern}: only 'prefix%' is understood, `_` and inner `%` are not"
+        ))
+    };
+    let Expr::Value(ast::ValueWithSpan {
+        value: ast::Value::SingleQuotedString(pattern),
+        ..
+    }) = pattern
+    else {
         return Err(wrong());
     };
     let prefix = pattern.strip_suffix('%');
@@ -296,14 +373,26 @@ fn like(value: Expression, pattern: &Expr) -> Parsed {
 
 fn check_format(format: &Expression) -> Result<(), ExpressionError> {
     let Expression::Literal(Value::Str(text)) = format else {
-        return Err(ExpressionError("the format of `to_timestamp` is a constant text like '%d/%m/%Y'".to_owned()));
+        return Err(ExpressionError(
+            "the format of `to_timestamp` is a constant text like '%d/%m/%Y'".to_owned(),
+        ));
     };
     let known = chrono::format::StrftimeItems::new(text).all(|it| it != chrono::format::Item::Error);
-    if known { Ok(()) } else { Err(ExpressionError(format!("`{text}` is not a time format; write for example '%d/%m/%Y %H:%M'"))) }
+    if known {
+        Ok(())
+    } else {
+        Err(ExpressionError(format!(
+            "`{text}` is not a time format; write for example '%d/%m/%Y %H:%M'"
+        )))
+    }
 }
 
 fn not_if(negated: bool, value: Expression) -> Expression {
-    if negated { Expression::Unary(UnaryOperator::Not, Box::new(value)) } else { value }
+    if negated {
+        Expression::Unary(UnaryOperator::Not, Box::new(value))
+    } else {
+        value
+    }
 }
 
 fn refuse(message: String) -> Parsed {

@@ -32,7 +32,10 @@ impl Expression {
     /// As [`Expression::typed`].
     pub fn resolve(&self, columns: &[(String, DataType)]) -> Result<Resolved, ExpressionError> {
         let (typed, data_type) = self.typed(columns)?;
-        Ok(Resolved { root: node(&typed, columns), data_type })
+        Ok(Resolved {
+            root: node(&typed, columns),
+            data_type,
+        })
     }
 }
 
@@ -52,8 +55,15 @@ fn node(it: &Expression, columns: &[(String, DataType)]) -> Node {
     let boxed = |it: &Expression| Box::new(node(it, columns));
     match it {
         Expression::Column(name) => {
-            let at = columns.iter().position(|(it, _)| it == name).expect("a typed expression knows its columns");
-            if columns[at].1 == DataType::Double { Node::DoubleSlot(at) } else { Node::Slot(at) }
+            let at = columns
+                .iter()
+                .position(|(it, _)| it == name)
+                .expect("a typed expression knows its columns");
+            if columns[at].1 == DataType::Double {
+                Node::DoubleSlot(at)
+            } else {
+                Node::Slot(at)
+            }
         }
         Expression::Literal(value) => Node::Literal(value.clone()),
         Expression::Unary(operator, value) => Node::Unary(*operator, boxed(value)),
@@ -65,7 +75,10 @@ fn node(it: &Expression, columns: &[(String, DataType)]) -> Node {
         }
         Expression::In { value, list, negated } => Node::In(boxed(value), list.clone(), *negated),
         Expression::Case { branches, otherwise } => {
-            let branches = branches.iter().map(|(a, b)| (node(a, columns), node(b, columns))).collect();
+            let branches = branches
+                .iter()
+                .map(|(a, b)| (node(a, columns), node(b, columns)))
+                .collect();
             Node::Case(branches, otherwise.as_deref().map(boxed))
         }
     }
@@ -88,9 +101,11 @@ impl Node {
                 }
                 binary(*operator, &left, &sides.1.evaluate(row))
             }
-            Node::Call(Function::Coalesce, all) => {
-                all.iter().map(|it| it.evaluate(row)).find(|it| !it.is_null()).unwrap_or_default()
-            }
+            Node::Call(Function::Coalesce, all) => all
+                .iter()
+                .map(|it| it.evaluate(row))
+                .find(|it| !it.is_null())
+                .unwrap_or_default(),
             // No allocation for the usual one or two arguments.
             Node::Call(function, all) => match all.as_slice() {
                 [a] => call(*function, &[a.evaluate(row)]),
@@ -99,7 +114,9 @@ impl Node {
             },
             Node::In(value, list, negated) => is_in(&value.evaluate(row), list, *negated),
             Node::Case(branches, otherwise) => {
-                let taken = branches.iter().find(|(condition, _)| condition.evaluate(row) == Value::Bool(true));
+                let taken = branches
+                    .iter()
+                    .find(|(condition, _)| condition.evaluate(row) == Value::Bool(true));
                 let value = taken.map(|(_, value)| value).or(otherwise.as_deref());
                 value.map_or(Value::Null, |it| it.evaluate(row))
             }

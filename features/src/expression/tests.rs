@@ -45,7 +45,9 @@ fn row() -> Vec<Value> {
 fn answer(text: &str) -> String {
     let columns = columns();
     let expression = Expression::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    let (typed, data_type) = expression.typed(&columns).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let (typed, data_type) = expression
+        .typed(&columns)
+        .unwrap_or_else(|error| panic!("{text}: {error}"));
     let resolved = expression.resolve(&columns).unwrap().evaluate(&row());
     let by_name = |name: &str| row()[columns.iter().position(|(it, _)| it == name).unwrap()].clone();
     assert_eq!(typed.evaluate(&by_name), resolved, "{text}");
@@ -118,8 +120,14 @@ fn values_are_what_the_module_says() {
         ("t >= TIMESTAMP '2026-06-30'", "true boolean"),
         ("DATE '2026-06-30' < t", "true boolean"),
         ("to_timestamp('2026-06-30 01:02')", "2026-06-30T01:02:00Z timestamp"),
-        ("to_timestamp('30/06/2026', '%d/%m/%Y')", "2026-06-30T00:00:00Z timestamp"),
-        ("to_timestamp('2026-06-30 02:00 +0200', '%Y-%m-%d %H:%M %z')", "2026-06-30T00:00:00Z timestamp"),
+        (
+            "to_timestamp('30/06/2026', '%d/%m/%Y')",
+            "2026-06-30T00:00:00Z timestamp",
+        ),
+        (
+            "to_timestamp('2026-06-30 02:00 +0200', '%Y-%m-%d %H:%M %z')",
+            "2026-06-30T00:00:00Z timestamp",
+        ),
         ("to_timestamp('nonsense')", "null timestamp"),
         ("add_days(t, 1)", "2026-07-01T12:34:56Z timestamp"),
         ("add_days(DATE '2026-01-01', -0.5)", "2025-12-31T12:00:00Z timestamp"),
@@ -151,7 +159,19 @@ fn values_are_what_the_module_says() {
 
 #[test]
 fn words_of_sql_are_columns_unless_the_language_uses_them() {
-    let names = ["default", "date", "timestamp", "interval", "value", "order", "group", "current_date", "cast", "year", "position"];
+    let names = [
+        "default",
+        "date",
+        "timestamp",
+        "interval",
+        "value",
+        "order",
+        "group",
+        "current_date",
+        "cast",
+        "year",
+        "position",
+    ];
     for name in names {
         assert_eq!(Expression::parse(name), Ok(Expression::column(name)), "{name}");
         assert_eq!(Expression::parse(&format!("{name} = 'no'")).unwrap().columns(), [name]);
@@ -164,16 +184,31 @@ fn what_cannot_be_read_says_why_and_what_is_near() {
         ("greates(a, 1)", "unknown function `greates`; did you mean `greatest`?"),
         ("nullif(a)", "`nullif` takes 2 arguments. got=`1`"),
         ("cast(a AS dubble)", "cannot cast to `dubble`; did you mean `double`?"),
-        ("a LIKE '%x'", "LIKE '%x': only 'prefix%' is understood, `_` and inner `%` are not"),
+        (
+            "a LIKE '%x'",
+            "LIKE '%x': only 'prefix%' is understood, `_` and inner `%` are not",
+        ),
         ("a IN (1, NULL)", "NULL in an IN list is equal to nothing; use IS NULL"),
         ("a IN (b)", "`b` in an IN list is not a constant; compare with = and OR"),
-        ("Call Failure > 2", "cannot read `Call Failure > 2`: `Failure` is unexpected; put a column name with blanks or signs into double quotes"),
+        (
+            "Call Failure > 2",
+            "cannot read `Call Failure > 2`: `Failure` is unexpected; put a column name with blanks or signs into double quotes",
+        ),
         ("count(a)", "unknown function `count`; did you mean `round`?"),
-        ("coalesce(DISTINCT a)", "cannot read `coalesce(DISTINCT a)`: Expected: ), found: a"),
-        ("to_timestamp(a, '%Q')", "`%Q` is not a time format; write for example '%d/%m/%Y %H:%M'"),
+        (
+            "coalesce(DISTINCT a)",
+            "cannot read `coalesce(DISTINCT a)`: Expected: ), found: a",
+        ),
+        (
+            "to_timestamp(a, '%Q')",
+            "`%Q` is not a time format; write for example '%d/%m/%Y %H:%M'",
+        ),
         ("1e999", "`1e999` is not a number that 64 bits hold"),
         ("", "cannot read ``: Expected: an expression, found: EOF"),
-        ("DATE 'monday'", "not a time, write `2026-06-30` or `2026-06-30T12:00:00Z`. got=`monday`"),
+        (
+            "DATE 'monday'",
+            "not a time, write `2026-06-30` or `2026-06-30T12:00:00Z`. got=`monday`",
+        ),
         ("a -> 'b'", "the operator `->` is not in the expression language"),
     ];
     for (text, expected) in cases {
@@ -184,16 +219,37 @@ fn what_cannot_be_read_says_why_and_what_is_near() {
 #[test]
 fn operands_that_do_not_fit_are_named() {
     let cases = [
-        ("s + 1", "in `s + 1`, `s` is string, not a number; cast it, or write to_timestamp(..) for a time"),
+        (
+            "s + 1",
+            "in `s + 1`, `s` is string, not a number; cast it, or write to_timestamp(..) for a time",
+        ),
         ("s > 1", "in `s > 1`, `s` is string and `1` is int64; cast one of them"),
-        ("t > '2026-01-01'", "in `t > '2026-01-01'`, `t` is timestamp and `'2026-01-01'` is string; write TIMESTAMP '2026-06-30'"),
-        ("b + 1", "in `b + 1`, `b` is boolean, not a number; write cast(x AS int)"),
+        (
+            "t > '2026-01-01'",
+            "in `t > '2026-01-01'`, `t` is timestamp and `'2026-01-01'` is string; write TIMESTAMP '2026-06-30'",
+        ),
+        (
+            "b + 1",
+            "in `b + 1`, `b` is boolean, not a number; write cast(x AS int)",
+        ),
         ("i AND b", "in `i AND b`, `i` is int64, not a boolean"),
         ("mont", "unknown column `mont`; did you mean `month`?"),
-        ("Call_Failure > 1", "unknown column `Call_Failure`; did you mean `Call  Failure`?"),
-        ("CASE WHEN b THEN s ELSE i END", "in `CASE WHEN b THEN s ELSE i END`, `s` is string and `i` is int64; cast one of them"),
-        ("cast(t AS double)", "in `cast(t AS double)`, `t` is timestamp, not a number, a text or a boolean"),
-        ("NULL", "`NULL` is always NULL and has no type; write cast(NULL AS double)"),
+        (
+            "Call_Failure > 1",
+            "unknown column `Call_Failure`; did you mean `Call  Failure`?",
+        ),
+        (
+            "CASE WHEN b THEN s ELSE i END",
+            "in `CASE WHEN b THEN s ELSE i END`, `s` is string and `i` is int64; cast one of them",
+        ),
+        (
+            "cast(t AS double)",
+            "in `cast(t AS double)`, `t` is timestamp, not a number, a text or a boolean",
+        ),
+        (
+            "NULL",
+            "`NULL` is always NULL and has no type; write cast(NULL AS double)",
+        ),
     ];
     for (text, expected) in cases {
         let error = Expression::parse(text).unwrap().typed(&columns()).unwrap_err();
@@ -215,26 +271,49 @@ fn no_text_exhausts_the_stack() {
 /// Expressions as the parser builds them: a minus before a number is part of the number.
 fn any_expression() -> impl Strategy<Value = Expression> {
     let name = prop_oneof![
-        proptest::sample::select(vec!["i", "j", "x", "y", "s", "t", "b", "n", "month", "Call  Failure", "emp.var.rate"])
-            .prop_map(str::to_owned),
+        proptest::sample::select(vec![
+            "i",
+            "j",
+            "x",
+            "y",
+            "s",
+            "t",
+            "b",
+            "n",
+            "month",
+            "Call  Failure",
+            "emp.var.rate"
+        ])
+        .prop_map(str::to_owned),
         "[ -~]{1,12}",
     ];
-    let leaf = prop_oneof![name.prop_map(Expression::Column), constant().prop_map(Expression::Literal)];
+    let leaf = prop_oneof![
+        name.prop_map(Expression::Column),
+        constant().prop_map(Expression::Literal)
+    ];
     leaf.prop_recursive(3, 24, 3, |inner| {
         let boxed = inner.clone().prop_map(Box::new);
         let not_number = |it: &Expression| !matches!(it, Expression::Literal(Value::Int(_) | Value::Float(_)));
         prop_oneof![
             (proptest::sample::select(UNARY.to_vec()), boxed.clone())
-                .prop_filter("folded", move |(it, value)| *it != UnaryOperator::Negate || not_number(value))
+                .prop_filter("folded", move |(it, value)| *it != UnaryOperator::Negate
+                    || not_number(value))
                 .prop_map(|(it, value)| Expression::Unary(it, value)),
             (proptest::sample::select(BINARY.to_vec()), boxed.clone(), boxed.clone())
                 .prop_map(|(it, a, b)| Expression::Binary(it, a, b)),
             (proptest::sample::select(ONE.to_vec()), inner.clone()).prop_map(|(it, a)| Expression::Call(it, vec![a])),
             (proptest::sample::select(SEVERAL.to_vec()), inner.clone(), inner.clone())
                 .prop_map(|(it, a, b)| Expression::Call(it, vec![a, b])),
-            (boxed.clone(), prop::collection::vec(constant().prop_filter("null", |it| !it.is_null()), 1..3), any::<bool>())
+            (
+                boxed.clone(),
+                prop::collection::vec(constant().prop_filter("null", |it| !it.is_null()), 1..3),
+                any::<bool>()
+            )
                 .prop_map(|(value, list, negated)| Expression::In { value, list, negated }),
-            (prop::collection::vec((inner.clone(), inner), 1..3), prop::option::of(boxed))
+            (
+                prop::collection::vec((inner.clone(), inner), 1..3),
+                prop::option::of(boxed)
+            )
                 .prop_map(|(branches, otherwise)| Expression::Case { branches, otherwise }),
         ]
     })
@@ -246,13 +325,20 @@ fn constant() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::Bool),
         any::<i64>().prop_map(Value::Int),
         (-9i64..10).prop_map(Value::Int),
-        any::<f64>().prop_filter("finite", |it| it.is_finite()).prop_map(Value::Float),
+        any::<f64>()
+            .prop_filter("finite", |it| it.is_finite())
+            .prop_map(Value::Float),
         "[ -~äß]{0,6}".prop_map(|it| Value::Str(Arc::from(it))),
         (-60_000_000_000_000_000i64..200_000_000_000_000_000).prop_map(|it| Value::Time(Timestamp(it))),
     ]
 }
 
-const UNARY: [UnaryOperator; 4] = [UnaryOperator::Negate, UnaryOperator::Not, UnaryOperator::IsNull, UnaryOperator::IsNotNull];
+const UNARY: [UnaryOperator; 4] = [
+    UnaryOperator::Negate,
+    UnaryOperator::Not,
+    UnaryOperator::IsNull,
+    UnaryOperator::IsNotNull,
+];
 const BINARY: [BinaryOperator; 13] = [
     BinaryOperator::Add,
     BinaryOperator::Subtract,

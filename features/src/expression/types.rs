@@ -34,16 +34,26 @@ impl Expression {
     /// # Errors
     /// The column and the nearest name.
     pub fn check_columns<'a>(&self, names: impl IntoIterator<Item = &'a str> + Clone) -> Result<(), ExpressionError> {
-        let unknown = self.columns().into_iter().find(|it| !names.clone().into_iter().any(|name| name == *it));
+        let unknown = self
+            .columns()
+            .into_iter()
+            .find(|it| !names.clone().into_iter().any(|name| name == *it));
         match unknown {
             None => Ok(()),
-            Some(name) => Err(ExpressionError(format!("unknown column `{name}`{}", spelling::hint(name, names)))),
+            Some(name) => Err(ExpressionError(format!(
+                "unknown column `{name}`{}",
+                spelling::hint(name, names)
+            ))),
         }
     }
 }
 
 fn known(whole: &Expression, data_type: Option<DataType>) -> Result<DataType, ExpressionError> {
-    data_type.ok_or_else(|| ExpressionError(format!("`{whole}` is always NULL and has no type; write cast(NULL AS double)")))
+    data_type.ok_or_else(|| {
+        ExpressionError(format!(
+            "`{whole}` is always NULL and has no type; write cast(NULL AS double)"
+        ))
+    })
 }
 
 fn typed(it: &Expression, column: &dyn Fn(&str) -> Option<DataType>) -> Result<Typed, ExpressionError> {
@@ -71,7 +81,14 @@ fn typed(it: &Expression, column: &dyn Fn(&str) -> Option<DataType>) -> Result<T
             let (mut all, _) = alike(it, all)?;
             let value = Box::new(all.remove(0));
             let list = all.into_iter().filter_map(into_literal).collect();
-            Ok((Expression::In { value, list, negated: *negated }, Some(DataType::Boolean)))
+            Ok((
+                Expression::In {
+                    value,
+                    list,
+                    negated: *negated,
+                },
+                Some(DataType::Boolean),
+            ))
         }
         Expression::Case { branches, otherwise } => case(it, branches, otherwise.as_deref(), column),
     }
@@ -93,7 +110,11 @@ fn case(
         values.push(typed(value, column)?);
     }
     let (mut values, data_type) = alike(whole, values)?;
-    let otherwise = if otherwise.is_some() { values.pop().map(Box::new) } else { None };
+    let otherwise = if otherwise.is_some() {
+        values.pop().map(Box::new)
+    } else {
+        None
+    };
     let branches = conditions.into_iter().zip(values).collect();
     Ok((Expression::Case { branches, otherwise }, data_type))
 }
@@ -123,7 +144,11 @@ fn binary(whole: &Expression, operator: BinaryOperator, left: Typed, right: Type
         BinaryOperator::Add | BinaryOperator::Subtract | BinaryOperator::Multiply | BinaryOperator::Modulo => {
             let ((left, a), (right, b)) = (number(whole, left)?, number(whole, right)?);
             let data_type = if a == b { a } else { DataType::Double };
-            (cast_to(left, Some(a), data_type), cast_to(right, Some(b), data_type), data_type)
+            (
+                cast_to(left, Some(a), data_type),
+                cast_to(right, Some(b), data_type),
+                data_type,
+            )
         }
         _ => {
             let (mut both, _) = alike(whole, vec![left, right])?;
@@ -131,7 +156,10 @@ fn binary(whole: &Expression, operator: BinaryOperator, left: Typed, right: Type
             (both.pop().expect("two went in"), right, DataType::Boolean)
         }
     };
-    Ok((Expression::Binary(operator, Box::new(left), Box::new(right)), Some(data_type)))
+    Ok((
+        Expression::Binary(operator, Box::new(left), Box::new(right)),
+        Some(data_type),
+    ))
 }
 
 fn call(whole: &Expression, function: Function, arguments: Vec<Typed>) -> Result<Typed, ExpressionError> {
@@ -183,7 +211,12 @@ fn only(arguments: Vec<Typed>) -> Typed {
 /// Casts from text, numbers and booleans exist, from times to numbers there is none.
 fn not_a_time(whole: &Expression, (value, data_type): Typed) -> Result<Expression, ExpressionError> {
     match data_type {
-        Some(DataType::Timestamp) => Err(mismatch(whole, &value, DataType::Timestamp, "a number, a text or a boolean")),
+        Some(DataType::Timestamp) => Err(mismatch(
+            whole,
+            &value,
+            DataType::Timestamp,
+            "a number, a text or a boolean",
+        )),
         // A bare NULL under a cast has the cast's type.
         _ => Ok(value),
     }
@@ -220,13 +253,21 @@ fn alike(whole: &Expression, values: Vec<Typed>) -> Result<(Vec<Expression>, Opt
     }
     let common = common.map(|(it, _)| it);
     let to = common.unwrap_or(DataType::Double);
-    Ok((values.into_iter().map(|(value, from)| cast_to(value, from, to)).collect(), common))
+    Ok((
+        values
+            .into_iter()
+            .map(|(value, from)| cast_to(value, from, to))
+            .collect(),
+        common,
+    ))
 }
 
 fn cast_to(value: Expression, from: Option<DataType>, to: DataType) -> Expression {
     match (from, value) {
         (Some(from), value) if from == to => value,
-        (_, Expression::Literal(Value::Int(it))) if to == DataType::Double => Expression::Literal(Value::Float(it as f64)),
+        (_, Expression::Literal(Value::Int(it))) if to == DataType::Double => {
+            Expression::Literal(Value::Float(it as f64))
+        }
         (_, value) => {
             let function = match to {
                 DataType::Double => Function::ToDouble,

@@ -11,9 +11,17 @@ use crate::vocabulary::{ANSWER_FIELDS, task_name};
 pub(super) fn endpoints(root: &Section<'_>, task: Task, decides: bool, key: Option<&[String]>) -> Vec<Endpoint> {
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for section in root.tables("endpoint") {
-        let Some(endpoint) = endpoint(&section, task, decides, key) else { continue };
-        if endpoints.iter().any(|it| it.method == endpoint.method && it.path == endpoint.path) {
-            section.problem("path", format!("`{}` is there twice; leave one endpoint out", endpoint.path));
+        let Some(endpoint) = endpoint(&section, task, decides, key) else {
+            continue;
+        };
+        if endpoints
+            .iter()
+            .any(|it| it.method == endpoint.method && it.path == endpoint.path)
+        {
+            section.problem(
+                "path",
+                format!("`{}` is there twice; leave one endpoint out", endpoint.path),
+            );
         }
         endpoints.push(endpoint);
     }
@@ -27,10 +35,18 @@ fn endpoint(section: &Section<'_>, task: Task, decides: bool, key: Option<&[Stri
     let answer = answer(section, task, decides);
     if let (Some(Method::Get), Some(KeySource::Body)) = (method, &from) {
         let column = key.and_then(<[String]>::first).map_or("customer_id", String::as_str);
-        section.problem("path", format!("a GET has no body; put the key into the path like `/{{{column}}}`, or use POST"));
+        section.problem(
+            "path",
+            format!("a GET has no body; put the key into the path like `/{{{column}}}`, or use POST"),
+        );
     }
     section.refuse_unknown();
-    Some(Endpoint { method: method?, path: path?, key: from?, answer })
+    Some(Endpoint {
+        method: method?,
+        path: path?,
+        key: from?,
+        answer,
+    })
 }
 
 fn method(section: &Section<'_>) -> Option<Method> {
@@ -51,7 +67,11 @@ fn key_source(section: &Section<'_>, path: &str, key: Option<&[String]>) -> KeyS
         section.problem("path", format!("not a path like `/api/predict/churn`. got=`{path}`"));
     }
     let columns = columns(section, path);
-    let source = if columns.is_empty() { KeySource::Body } else { KeySource::Path };
+    let source = if columns.is_empty() {
+        KeySource::Body
+    } else {
+        KeySource::Path
+    };
     if let (KeySource::Path, Some(key)) = (&source, key) {
         for column in &columns {
             check_name(section, "path", column, "a key column of the model", key.iter());
@@ -79,7 +99,10 @@ fn columns<'a>(section: &Section<'_>, path: &'a str) -> Vec<&'a str> {
         match segment.strip_prefix('{').and_then(|it| it.strip_suffix('}')) {
             Some(column) => columns.push(column),
             None if segment.contains(['{', '}']) => {
-                section.problem("path", format!("a key column is a whole segment like `/{{customer_id}}/`. got=`{segment}`"));
+                section.problem(
+                    "path",
+                    format!("a key column is a whole segment like `/{{customer_id}}/`. got=`{segment}`"),
+                );
             }
             None => {}
         }
@@ -88,10 +111,14 @@ fn columns<'a>(section: &Section<'_>, path: &'a str) -> Vec<&'a str> {
 }
 
 fn answer(section: &Section<'_>, task: Task, decides: bool) -> Vec<(String, AnswerField)> {
-    let Some(answer) = section.need_table("answer") else { return Vec::new() };
+    let Some(answer) = section.need_table("answer") else {
+        return Vec::new();
+    };
     let mut fields = Vec::new();
     for entry in answer.entries() {
-        let Some(part) = answer.get::<String>(&entry.name) else { continue };
+        let Some(part) = answer.get::<String>(&entry.name) else {
+            continue;
+        };
         let Some((_, field)) = ANSWER_FIELDS.iter().find(|(it, _)| *it == part) else {
             let nearest = spelling::nearest(&part, ANSWER_FIELDS.map(|(it, _)| it));
             let all = || format!("; use one of {}", spelling::quoted(&ANSWER_FIELDS.map(|(it, _)| it)));
@@ -105,7 +132,10 @@ fn answer(section: &Section<'_>, task: Task, decides: bool) -> Vec<(String, Answ
         fields.push((entry.name.clone(), *field));
     }
     if answer.entries().is_empty() {
-        section.problem("answer", "an answer needs fields; write answer = { probability = \"value\" }");
+        section.problem(
+            "answer",
+            "an answer needs fields; write answer = { probability = \"value\" }",
+        );
     }
     fields
 }
@@ -120,7 +150,9 @@ fn absent(field: AnswerField, task: Task, decides: bool) -> Option<String> {
         AnswerField::Score100 if task != Task::BinaryClassification => {
             Some(format!("only a probability has it, this model is `{named}`"))
         }
-        AnswerField::Value | AnswerField::Lower | AnswerField::Upper | AnswerField::Interval if task == Task::Forecast => {
+        AnswerField::Value | AnswerField::Lower | AnswerField::Upper | AnswerField::Interval
+            if task == Task::Forecast =>
+        {
             Some("a forecast answers with `steps` and `total`".to_owned())
         }
         AnswerField::Level | AnswerField::Recommendations | AnswerField::Recommendation if !decides => {

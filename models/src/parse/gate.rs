@@ -8,7 +8,9 @@ use crate::spec::GateRule;
 use crate::vocabulary::{metrics, task_name};
 
 pub(super) fn gates(root: &Section<'_>, task: Task) -> Vec<GateRule> {
-    let Some(section) = root.table("gate") else { return Vec::new() };
+    let Some(section) = root.table("gate") else {
+        return Vec::new();
+    };
     let mut gates = Vec::new();
     for entry in section.entries() {
         let known = metrics(task);
@@ -16,7 +18,10 @@ pub(super) fn gates(root: &Section<'_>, task: Task) -> Vec<GateRule> {
             let nearest = spelling::nearest(&entry.name, known.iter().copied());
             let all = || format!("; use one of {}", spelling::quoted(known));
             let hint = nearest.map_or_else(all, |it| format!("; did you mean `{it}`?"));
-            section.problem(&entry.name, format!("`{}` is no metric of task `{}`{hint}", entry.name, task_name(task)));
+            section.problem(
+                &entry.name,
+                format!("`{}` is no metric of task `{}`{hint}", entry.name, task_name(task)),
+            );
         }
         if let Some(rule) = section.table(&entry.name) {
             gates.push(gate(&entry.name, &rule));
@@ -44,7 +49,10 @@ fn gate(metric: &str, rule: &Section<'_>) -> GateRule {
     }
     let keys = ["min", "max", "not_worse_than_champion_by", "better_than_baseline"];
     if !keys.iter().any(|it| rule.has(it)) {
-        rule.problem("", format!("the gate asks for nothing; write one of {}", spelling::quoted(&keys)));
+        rule.problem(
+            "",
+            format!("the gate asks for nothing; write one of {}", spelling::quoted(&keys)),
+        );
     }
     gate
 }
@@ -66,12 +74,17 @@ pub(super) fn decision(root: &Section<'_>) -> Option<DecisionPolicy> {
         }
     }
     section.refuse_unknown();
-    Some(DecisionPolicy { levels, recommendations })
+    Some(DecisionPolicy {
+        levels,
+        recommendations,
+    })
 }
 
 /// Highest first.
 fn levels(section: &Section<'_>) -> Vec<(String, f64)> {
-    let Some(written) = section.need_table("levels") else { return Vec::new() };
+    let Some(written) = section.need_table("levels") else {
+        return Vec::new();
+    };
     let mut levels: Vec<(String, f64)> = Vec::new();
     for entry in written.entries() {
         match f64::from_item(&entry.item) {
@@ -83,7 +96,10 @@ fn levels(section: &Section<'_>) -> Vec<(String, f64)> {
         }
     }
     if written.entries().is_empty() {
-        section.problem("levels", "a decision needs levels; write levels = { high = 0.7, low = 0.0 }");
+        section.problem(
+            "levels",
+            "a decision needs levels; write levels = { high = 0.7, low = 0.0 }",
+        );
     }
     levels.sort_by(|a, b| b.1.total_cmp(&a.1));
     levels

@@ -32,7 +32,11 @@ pub(super) fn label(root: &Section<'_>, task: Task, definitions: &Definitions) -
 
 /// Events after the cutoff: none, some, or their sum.
 fn event(section: &Section<'_>, kind: &str, definitions: &Definitions) -> Option<LabelSpec> {
-    let value = if kind == "total" { section.need::<Expression>("value") } else { None };
+    let value = if kind == "total" {
+        section.need::<Expression>("value")
+    } else {
+        None
+    };
     let ahead = ahead(section, definitions);
     section.refuse_unknown();
     match kind {
@@ -48,10 +52,21 @@ fn ahead(section: &Section<'_>, definitions: &Definitions) -> Option<Ahead> {
     let filter = section.get("where");
     let source = source?;
     check_name(section, "source", &source, "a source", definitions.sources.keys());
-    if definitions.sources.get(&source).is_some_and(|it| it.event_time.is_none()) {
-        section.problem("source", format!("a label ahead needs times, and source `{source}` has no `event_time`"));
+    if definitions
+        .sources
+        .get(&source)
+        .is_some_and(|it| it.event_time.is_none())
+    {
+        section.problem(
+            "source",
+            format!("a label ahead needs times, and source `{source}` has no `event_time`"),
+        );
     }
-    Some(Ahead { source, horizon: horizon?, filter })
+    Some(Ahead {
+        source,
+        horizon: horizon?,
+        filter,
+    })
 }
 
 fn column(section: &Section<'_>, task: Task, definitions: &Definitions) -> Option<LabelSpec> {
@@ -68,18 +83,33 @@ fn column(section: &Section<'_>, task: Task, definitions: &Definitions) -> Optio
         Some(_) => section.get("positive"),
     };
     if positive.is_some() && task != Task::BinaryClassification {
-        section.problem("positive", format!("a model of task `{}` predicts the number itself; leave it out", task_name(task)));
+        section.problem(
+            "positive",
+            format!(
+                "a model of task `{}` predicts the number itself; leave it out",
+                task_name(task)
+            ),
+        );
     }
-    Some(LabelSpec::Column { source, column: column?, positive })
+    Some(LabelSpec::Column {
+        source,
+        column: column?,
+        positive,
+    })
 }
 
 /// A probability needs a yes or no, a number a number.
 fn fits(section: &Section<'_>, named: &[&str], task: Task) {
     let classifies = task == Task::BinaryClassification;
     match named {
-        ["total"] if classifies => section.problem("total", "a classification needs `absence`, `occurrence` or `column`"),
+        ["total"] if classifies => {
+            section.problem("total", "a classification needs `absence`, `occurrence` or `column`")
+        }
         [kind @ ("absence" | "occurrence")] if !classifies => {
-            section.problem(kind, format!("a model of task `{}` needs `total` or `column`", task_name(task)));
+            section.problem(
+                kind,
+                format!("a model of task `{}` needs `total` or `column`", task_name(task)),
+            );
         }
         _ => {}
     }

@@ -9,17 +9,30 @@ use crate::spec::SplitSpec;
 /// Share of test rows where a model names none.
 const TEST_FRACTION: f64 = 0.2;
 
-pub(super) fn training(root: &Section<'_>, label: Option<&LabelSpec>, definitions: &Definitions) -> (Option<Cutoffs>, Population) {
+pub(super) fn training(
+    root: &Section<'_>,
+    label: Option<&LabelSpec>,
+    definitions: &Definitions,
+) -> (Option<Cutoffs>, Population) {
     let section = root.table("training");
     let cutoffs = section.as_ref().and_then(cutoffs);
-    let population = section.as_ref().map(|it| population(it, definitions)).unwrap_or_default();
+    let population = section
+        .as_ref()
+        .map(|it| population(it, definitions))
+        .unwrap_or_default();
     let written = section.as_ref().is_some_and(|it| it.has("cutoffs"));
     match label {
         Some(LabelSpec::Absence(_) | LabelSpec::Occurrence(_) | LabelSpec::Total { .. }) if !written => {
-            root.problem("training", "a label ahead needs cutoffs; write [training] cutoffs = { every = \"30d\", count = 6 }");
+            root.problem(
+                "training",
+                "a label ahead needs cutoffs; write [training] cutoffs = { every = \"30d\", count = 6 }",
+            );
         }
         Some(LabelSpec::Column { .. }) if population.active_within.is_some() && population.source.is_none() => {
-            root.problem("training", "`active_within` needs a `source` where the label is a column");
+            root.problem(
+                "training",
+                "`active_within` needs a `source` where the label is a column",
+            );
         }
         _ => {}
     }
@@ -51,13 +64,21 @@ fn cutoffs(training: &Section<'_>) -> Option<Cutoffs> {
 }
 
 fn population(training: &Section<'_>, definitions: &Definitions) -> Population {
-    let Some(section) = training.table("population") else { return Population::default() };
-    let population =
-        Population { active_within: section.get("active_within"), source: section.get("source"), filter: section.get("where") };
+    let Some(section) = training.table("population") else {
+        return Population::default();
+    };
+    let population = Population {
+        active_within: section.get("active_within"),
+        source: section.get("source"),
+        filter: section.get("where"),
+    };
     if let Some(source) = &population.source {
         check_name(&section, "source", source, "a source", definitions.sources.keys());
         if !section.has("active_within") {
-            section.problem("source", "`source` says where `active_within` looks; write that as well");
+            section.problem(
+                "source",
+                "`source` says where `active_within` looks; write that as well",
+            );
         }
     }
     section.refuse_unknown();
@@ -71,21 +92,33 @@ pub(super) fn split(root: &Section<'_>, cutoffs: Option<&Cutoffs>) -> SplitSpec 
         Some(Cutoffs::At(at)) => at.len(),
     };
     let usual = match n_cutoffs {
-        0 => SplitSpec::RowHash { test_fraction: TEST_FRACTION },
-        1 => SplitSpec::EntityHash { test_fraction: TEST_FRACTION },
+        0 => SplitSpec::RowHash {
+            test_fraction: TEST_FRACTION,
+        },
+        1 => SplitSpec::EntityHash {
+            test_fraction: TEST_FRACTION,
+        },
         _ => SplitSpec::Time,
     };
-    let Some(section) = root.table("split") else { return usual };
+    let Some(section) = root.table("split") else {
+        return usual;
+    };
     let by = section.need::<String>("by");
     let test_fraction = fraction(&section);
     let split = match by.as_deref() {
         None => usual,
         Some("time") => {
             if section.has("test_fraction") {
-                section.problem("test_fraction", "a split by time tests on the last cutoff; leave it out");
+                section.problem(
+                    "test_fraction",
+                    "a split by time tests on the last cutoff; leave it out",
+                );
             }
             if n_cutoffs < 2 {
-                section.problem("by", format!("a split by time needs two cutoffs or more. got=`{n_cutoffs}`"));
+                section.problem(
+                    "by",
+                    format!("a split by time needs two cutoffs or more. got=`{n_cutoffs}`"),
+                );
             }
             SplitSpec::Time
         }

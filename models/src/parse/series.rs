@@ -15,7 +15,10 @@ pub(super) fn series(root: &Section<'_>, definitions: &Definitions) -> Option<Se
     if let Some(source) = &statics_from {
         check_name(&section, "statics_from", source, "a source", definitions.sources.keys());
         if !section.has("static") {
-            section.problem("statics_from", "`statics_from` says where `static` columns are; name them in `static`");
+            section.problem(
+                "statics_from",
+                "`statics_from` says where `static` columns are; name them in `static`",
+            );
         }
     }
     let (time, value, step) = (section.need("time"), section.need("value"), section.need("step"));
@@ -49,7 +52,10 @@ fn refuse_twice(section: &Section<'_>, spec: &SeriesSpec) {
     for (at, (key, name)) in roles.iter().enumerate() {
         let first = roles[..at].iter().find(|(_, it)| it == name && !it.is_empty());
         if let Some((other, _)) = first {
-            section.problem(key, format!("`{name}` is the series' `{other}` already; a column has one role"));
+            section.problem(
+                key,
+                format!("`{name}` is the series' `{other}` already; a column has one role"),
+            );
         }
     }
 }
@@ -87,7 +93,13 @@ fn table_test(section: &Section<'_>, definitions: &Definitions) -> Option<Foreca
     test.refuse_unknown();
     match (file, column, value) {
         (Some(file), None, None) => {
-            check_name(&test, "file", &file, "a source (a file with the same columns, as a `[source.X]`)", definitions.sources.keys());
+            check_name(
+                &test,
+                "file",
+                &file,
+                "a source (a file with the same columns, as a `[source.X]`)",
+                definitions.sources.keys(),
+            );
             Some(ForecastTest::File(file))
         }
         (None, Some(column), Some(value)) => Some(ForecastTest::Column { column, value }),

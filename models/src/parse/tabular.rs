@@ -11,14 +11,18 @@ use crate::spec::TabularSpec;
 
 pub(super) fn tabular(root: &Section<'_>, task: Task, definitions: &Definitions) -> Option<TabularSpec> {
     let entity = root.need::<String>("entity");
-    let known = entity.as_deref().is_some_and(|it| check_name(root, "entity", it, "an entity", definitions.entities.keys()));
+    let known = entity
+        .as_deref()
+        .is_some_and(|it| check_name(root, "entity", it, "an entity", definitions.entities.keys()));
     let features = references(root, "features");
     let except = references(root, "except");
     match &features {
         None => {
             root.need::<Vec<String>>("features");
         }
-        Some(it) if it.is_empty() => root.problem("features", "a model needs features; write features = [\"purchases:*\"]"),
+        Some(it) if it.is_empty() => {
+            root.problem("features", "a model needs features; write features = [\"purchases:*\"]")
+        }
         Some(_) => {}
     }
     let (features, except) = (features.unwrap_or_default(), except.unwrap_or_default());
@@ -26,7 +30,11 @@ pub(super) fn tabular(root: &Section<'_>, task: Task, definitions: &Definitions)
     let (cutoffs, population) = population::training(root, label.as_ref(), definitions);
     let split = population::split(root, cutoffs.as_ref());
     if let (true, Some(entity)) = (known, &entity) {
-        let scope = Scope { root, entity, definitions };
+        let scope = Scope {
+            root,
+            entity,
+            definitions,
+        };
         scope.check("features", &features);
         scope.check("except", &except);
         scope.refuse_collisions(&features, &except);
@@ -37,16 +45,28 @@ pub(super) fn tabular(root: &Section<'_>, task: Task, definitions: &Definitions)
             scope.check_filter(&filter.columns());
         }
     }
-    Some(TabularSpec { entity: entity?, features, except, cutoffs, population, label: label?, split })
+    Some(TabularSpec {
+        entity: entity?,
+        features,
+        except,
+        cutoffs,
+        population,
+        label: label?,
+        split,
+    })
 }
 
 fn references(root: &Section<'_>, key: &str) -> Option<Vec<FeatureRef>> {
-    let written = if root.has(key) { root.get::<Vec<String>>(key)? } else { return None };
+    let written = if root.has(key) {
+        root.get::<Vec<String>>(key)?
+    } else {
+        return None;
+    };
     let mut references: Vec<FeatureRef> = Vec::new();
     for text in &written {
         let reference: FeatureRef = text.parse().unwrap_or_else(|never| match never {});
         if references.contains(&reference) {
-            root.problem(key, format!("`{text}` is there twice; leave one out"));
+            root.problem_in_list(key, text, format!("`{text}` is there twice; leave one out"));
         } else {
             references.push(reference);
         }
@@ -65,71 +85,80 @@ impl<'a> Scope<'a> {
     /// The entity's views, and those that hold one row for all.
     fn views(&self) -> impl Iterator<Item = &'a View> {
         let entity = self.entity;
-        self.definitions.views.values().filter(move |it| it.entity.as_deref().is_none_or(|it| it == entity))
+        self.definitions
+            .views
+            .values()
+            .filter(move |it| it.entity.as_deref().is_none_or(|it| it == entity))
     }
 
     /// Derived features and request values.
     fn on_demand(&self) -> Vec<&'a str> {
-        let derived = self.definitions.derived.get(self.entity).into_iter().flatten().map(|it| it.name.as_str());
-        let request = self.definitions.request.get(self.entity).into_iter().flatten().map(|it| it.name.as_str());
+        let derived = self
+            .definitions
+            .derived
+            .get(self.entity)
+            .into_iter()
+            .flatten()
+            .map(|it| it.name.as_str());
+        let request = self
+            .definitions
+            .request
+            .get(self.entity)
+            .into_iter()
+            .flatten()
+            .map(|it| it.name.as_str());
         derived.chain(request).collect()
     }
 
     fn check(&self, key: &str, references: &[FeatureRef]) {
         for reference in references {
-            match reference {
-                FeatureRef::All(view) => {
-                    self.view(key, view);
-                }
-                FeatureRef::One(view, feature) => {
-                    if let Some(view) = self.view(key, view) {
-                        self.feature(key, view, feature);
-                    }
-                }
-                FeatureRef::Bare(name) => self.bare(key, name),
+            let problem = match reference {
+                FeatureRef::All(view) => self.view(view).err(),
+                FeatureRef::One(view, feature) => self.view(view).and_then(|view| known_feature(view, feature)).err(),
+                FeatureRef::Bare(name) => self.bare(name).err(),
+            };
+            if let Some(message) = problem {
+                self.root.problem_in_list(key, &reference.to_string(), message);
             }
         }
     }
 
-    fn view(&self, key: &str, name: &str) -> Option<&'a View> {
+    fn view(&self, name: &str) -> Result<&'a View, String> {
         if let Some(view) = self.views().find(|it| it.name == name) {
-            return Some(view);
+            return Ok(view);
         }
-        match self.definitions.views.get(name).and_then(|it| it.entity.as_deref()) {
-            Some(other) => {
-                let message = format!("view `{name}` describes `{other}`, the model predicts for `{}`", self.entity);
-                self.root.problem(key, message);
-            }
-            None => {
-                let hint = spelling::hint(name, self.views().map(|it| it.name.as_str()));
-                self.root.problem(key, format!("`{name}` is not a view of `{}`{hint}", self.entity));
-            }
-        }
-        None
+        Err(
+            match self.definitions.views.get(name).and_then(|it| it.entity.as_deref()) {
+                Some(other) => format!(
+                    "view `{name}` describes `{other}`, the model predicts for `{}`",
+                    self.entity
+                ),
+                None => {
+                    let hint = spelling::hint(name, self.views().map(|it| it.name.as_str()));
+                    format!("`{name}` is not a view of `{}`{hint}", self.entity)
+                }
+            },
+        )
     }
 
-    fn feature(&self, key: &str, view: &View, name: &str) {
-        // Only the file knows the columns behind `latest = "*"`.
-        let known = view.all_columns || view.features.iter().any(|it| it.name == name);
-        if !known {
-            let hint = spelling::hint(name, view.features.iter().map(|it| it.name.as_str()));
-            self.root.problem(key, format!("view `{}` has no feature `{name}`{hint}", view.name));
-        }
-    }
-
-    fn bare(&self, key: &str, name: &str) {
+    fn bare(&self, name: &str) -> Result<(), String> {
         let on_demand = self.on_demand();
         if on_demand.contains(&name) {
-            return;
+            return Ok(());
         }
-        if let Some(view) = self.views().find(|it| it.features.iter().any(|feature| feature.name == name)) {
-            self.root.problem(key, format!("`{name}` is a feature of a view; write `{}:{name}`", view.name));
-            return;
+        if let Some(view) = self
+            .views()
+            .find(|it| it.features.iter().any(|feature| feature.name == name))
+        {
+            return Err(format!("`{name}` is a feature of a view; write `{}:{name}`", view.name));
         }
         let views: Vec<String> = self.views().map(|it| format!("{}:*", it.name)).collect();
         let names = on_demand.into_iter().chain(views.iter().map(String::as_str));
         let hint = spelling::hint(name, names);
-        self.root.problem(key, format!("`{name}` is no derived feature and no request value of `{}`{hint}", self.entity));
+        Err(format!(
+            "`{name}` is no derived feature and no request value of `{}`{hint}",
+            self.entity
+        ))
     }
 
     /// Two inputs of one name could not be told apart.
@@ -142,7 +171,8 @@ impl<'a> Scope<'a> {
             };
             match seen.get(&name) {
                 Some(first) if *first != reference => {
-                    let message = format!("`{first}` and `{reference}` have one name; rename one or leave one out with `except`");
+                    let message =
+                        format!("`{first}` and `{reference}` have one name; rename one or leave one out with `except`");
                     self.root.problem("features", message);
                 }
                 _ => {
@@ -174,7 +204,9 @@ impl<'a> Scope<'a> {
             FeatureRef::All(view) | FeatureRef::One(view, _) => self.views().find(|known| known.name == *view),
             FeatureRef::Bare(_) => None,
         });
-        let Some(source) = source.or(first.map(|it| it.source.as_str())) else { return };
+        let Some(source) = source.or(first.map(|it| it.source.as_str())) else {
+            return;
+        };
         for view in self.views().filter(|it| it.source == source) {
             let mut shown: Vec<FeatureRef> = Vec::new();
             if view.all_columns {
@@ -189,7 +221,8 @@ impl<'a> Scope<'a> {
             for it in shown {
                 let used = features.contains(&all) || features.contains(&it);
                 if used && !left_out(&it, except) {
-                    self.root.problem("features", format!("`{it}` tells the label; write except = [\"{it}\"]"));
+                    self.root
+                        .problem("features", format!("`{it}` tells the label; write except = [\"{it}\"]"));
                 }
             }
         }
@@ -205,10 +238,22 @@ impl<'a> Scope<'a> {
             let hint = spelling::hint(column, known.iter().copied());
             let population = self.root.table("training").and_then(|it| it.table("population"));
             if let Some(population) = population {
-                population.problem("where", format!("unknown feature `{column}` of `{}`{hint}", self.entity));
+                population.problem(
+                    "where",
+                    format!("unknown feature `{column}` of `{}`{hint}", self.entity),
+                );
             }
         }
     }
+}
+
+fn known_feature(view: &View, name: &str) -> Result<(), String> {
+    // Only the file knows the columns behind `latest = "*"`.
+    if view.all_columns || view.features.iter().any(|it| it.name == name) {
+        return Ok(());
+    }
+    let hint = spelling::hint(name, view.features.iter().map(|it| it.name.as_str()));
+    Err(format!("view `{}` has no feature `{name}`{hint}", view.name))
 }
 
 fn left_out(reference: &FeatureRef, except: &[FeatureRef]) -> bool {

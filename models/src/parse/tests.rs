@@ -74,9 +74,18 @@ fn project() -> Definitions {
 /// The definitions that the catalogue is written against: those of the demo and of `foretell init`.
 fn shop() -> Definitions {
     let files = [
-        ("customer.toml", include_str!("../../../cli/src/demo/project/features/customer.toml")),
-        ("lead.toml", include_str!("../../../cli/src/demo/project/features/lead.toml")),
-        ("shop.toml", include_str!("../../../cli/src/demo/project/features/shop.toml")),
+        (
+            "customer.toml",
+            include_str!("../../../cli/src/demo/project/features/customer.toml"),
+        ),
+        (
+            "lead.toml",
+            include_str!("../../../cli/src/demo/project/features/lead.toml"),
+        ),
+        (
+            "shop.toml",
+            include_str!("../../../cli/src/demo/project/features/shop.toml"),
+        ),
     ];
     let files: Vec<_> = files.map(|(name, text)| (name.into(), text.to_owned())).into();
     Definitions::parse(&files).unwrap_or_else(|error| panic!("{error}"))
@@ -113,10 +122,18 @@ fn the_catalogue_reads_against_a_project_with_its_names() {
 fn the_churn_model_means_what_its_file_says() {
     let spec = read_of_catalogue(CATALOGUE[0].toml).unwrap();
     let tabular = spec.tabular().unwrap();
-    assert_eq!(tabular.cutoffs, Some(Cutoffs::Every { every: Span::days(60), count: 8 }));
+    assert_eq!(
+        tabular.cutoffs,
+        Some(Cutoffs::Every {
+            every: Span::days(60),
+            count: 8
+        })
+    );
     assert_eq!(tabular.split, SplitSpec::Time);
     assert_eq!(tabular.features[0], FeatureRef::All("profile".to_owned()));
-    let LabelSpec::Absence(ahead) = &tabular.label else { panic!("{:?}", tabular.label) };
+    let LabelSpec::Absence(ahead) = &tabular.label else {
+        panic!("{:?}", tabular.label)
+    };
     assert_eq!((ahead.source.as_str(), ahead.horizon), ("invoices", Span::days(60)));
     let decision = spec.decision.as_ref().unwrap();
     let levels: Vec<&str> = decision.levels.iter().map(|(name, _)| name.as_str()).collect();
@@ -149,14 +166,19 @@ fn what_is_left_out_has_a_usual_value() {
     let positive = Some("1".to_owned());
     assert_eq!(
         tabular.label,
-        LabelSpec::Column { source: Some("customers".to_owned()), column: "left".to_owned(), positive }
+        LabelSpec::Column {
+            source: Some("customers".to_owned()),
+            column: "left".to_owned(),
+            positive
+        }
     );
     assert_eq!(spec.output_name(), "value");
 }
 
 #[test]
 fn a_path_with_a_key_column_takes_the_key_from_the_path() {
-    let endpoint = "\n[[endpoint]]\nmethod = \"GET\"\npath = \"/customers/{customer_id}/churn\"\nanswer = { p = \"value\" }\n";
+    let endpoint =
+        "\n[[endpoint]]\nmethod = \"GET\"\npath = \"/customers/{customer_id}/churn\"\nanswer = { p = \"value\" }\n";
     let spec = read_of_catalogue(&format!("{}{endpoint}", CATALOGUE[0].toml)).unwrap();
     assert_eq!(spec.endpoints[1].key, KeySource::Path);
     assert_eq!(spec.endpoints[1].method, Method::Get);
@@ -180,8 +202,15 @@ fn candidates_keep_their_free_parameters_and_order() {
         "#,
     )
     .unwrap();
-    let parameters: Vec<String> = spec.candidates[0].parameters.iter().map(|(name, it)| format!("{name}={it}")).collect();
-    assert_eq!(parameters, ["learning_rate=0.1", "monotone=true", "objective=tweedie", "trees=50"]);
+    let parameters: Vec<String> = spec.candidates[0]
+        .parameters
+        .iter()
+        .map(|(name, it)| format!("{name}={it}"))
+        .collect();
+    assert_eq!(
+        parameters,
+        ["learning_rate=0.1", "monotone=true", "objective=tweedie", "trees=50"]
+    );
 }
 
 #[test]
@@ -219,7 +248,11 @@ fn names_of_features_are_looked_up_in_the_project() {
         r#"name = "m"
 task = "binary_classification"
 entity = "customer"
-features = ["purchase:*", "profile:pln", "spend_90d", "spend_per_oder", "lead_profile:*", "profile:plan", "profile:plan"]
+features = [
+  "purchase:*", "profile:pln", "spend_90d",
+  "spend_per_oder",
+  "lead_profile:*",
+  "profile:plan", "profile:plan"]
 [training]
 cutoffs = { every = "30d", count = 3 }
 population = { active_within = "30d", source = "order", where = "orders_9d > 1" }
@@ -356,7 +389,9 @@ fn the_label_is_refused_among_the_features() {
         let text = format!(
             "name = \"m\"\ntask = \"binary_classification\"\nentity = \"c\"\n{references}\n[label]\ncolumn = \"Churn\"\npositive = \"Yes\"\n"
         );
-        let got = ModelSpec::parse("m.toml".into(), &text, &definitions).err().map(|it| it.to_string());
+        let got = ModelSpec::parse("m.toml".into(), &text, &definitions)
+            .err()
+            .map(|it| it.to_string());
         assert_eq!(got.as_deref(), expected, "{references}");
     };
     let wrong = "m.toml:4: features: `v:Churn` tells the label; write except = [\"v:Churn\"]";
@@ -382,7 +417,10 @@ fn the_examples_of_this_repository_read() {
             n_models += 1;
         }
     }
-    assert!(n_models >= 5, "the examples lie where this test looks. found={n_models}");
+    assert!(
+        n_models >= 5,
+        "the examples lie where this test looks. found={n_models}"
+    );
 }
 
 fn folders(parent: &std::path::Path) -> Vec<PathBuf> {
