@@ -3,6 +3,7 @@
 import queue
 import sys
 
+import grpc
 import tritonclient.grpc as triton_grpc
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
@@ -112,8 +113,6 @@ def a_stream_keeps_order_and_survives_an_invalid_request():
 
 
 def refused_by_stub(code, request):
-    import grpc
-
     try:
         client._client_stub.ModelInfer(request)
     except grpc.RpcError as error:
