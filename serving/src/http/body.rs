@@ -1,0 +1,50 @@
+//! Bodies: read up to the limit, parsed with an error that says where.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::App;
+use crate::error::ServeError;
+
+/// The whole body. No content type is asked for: common clients send none.
+pub(crate) struct Body(pub(crate) Bytes);
+
+impl FromRequest<App> for Body {
+    type Rejection = ServeError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ServeError> {
+        let encoding = request.headers().get(header::CONTENT_ENCODING);
+        if let Some(encoding) = encoding.filter(|it| it.as_bytes() != b"identity") {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes());
+            return Err(ServeError::MediaType(format!(
+                "content encoding `{encoding}` is not read; send the body as it is"
+            )));
+        }
+        match Bytes::from_request(request, app).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(ServeError::TooLarge { limit: app.limits.body })
+            }
+            Err(error) => Err(ServeError::request(format!("the body cannot be read: {error}"))),
+        }
+    }
+}
+
+impl Body {
+    /// The body as JSON. Nesting is bounded by the parser.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ServeError> {
+        json(&self.0)
+    }
+
+    /// The same; an empty body is `{}`.
+    pub(crate) fn json_or_empty<T: DeserializeOwned>(&self) -> Result<T, ServeError> {
+        json(if self.0.is_empty() { b"{}" } else { &self.0 })
+    }
+}
+
+pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ServeError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| ServeError::request(format!("the body is not what is expected: {error}")))
+}
