@@ -233,7 +233,7 @@ by = "tme"
             model.toml:1: name: `churn/1` is not a name; use letters, digits, `_` and `-`
             model.toml:2: task: unknown task `binary_clasification`; did you mean `binary_classification`?
             model.toml:3: entity: `custmer` is not an entity; did you mean `customer`?
-            model.toml:5: colour: unknown key `colour`; there is `decision`, `endpoint`, `except`, `gate`, `series`
+            model.toml:5: colour: unknown key `colour`; there is `decision`, `endpoint`, `entity`, `except`, `features`, `gate`, `label`, `name`, `series`, `split`, `task`, `training`
             model.toml:7: training.cutofs: unknown key `cutofs`; did you mean `cutoffs`?
             model.toml:8: training.population.active_within: not a span of time like "90d", "12h", "5m" or "30s". got=`"soon"`
             model.toml:9: label: a label is one of `absence`, `occurrence`, `total`, `column`
@@ -260,16 +260,16 @@ population = { active_within = "30d", source = "order", where = "orders_9d > 1" 
 absence = { source = "customers", horizon = "60d", whre = "x" }
 "#,
         expect![[r#"
-            model.toml:4: features: `profile:plan` is there twice; leave one out
-            model.toml:4: features: `purchase` is not a view of `customer`; did you mean `purchases`?
-            model.toml:4: features: `spend_90d` is a feature of a view; write `purchases:spend_90d`
-            model.toml:4: features: `spend_per_oder` is no derived feature and no request value of `customer`; did you mean `spend_per_order`?
-            model.toml:4: features: view `lead_profile` describes `lead`, the model predicts for `customer`
-            model.toml:4: features: view `profile` has no feature `pln`; did you mean `plan`?
-            model.toml:7: training.population.source: `order` is not a source; did you mean `orders`?
-            model.toml:7: training.population.where: unknown feature `orders_9d` of `customer`; did you mean `orders_90d`?
-            model.toml:9: label.absence.source: a label ahead needs times, and source `customers` has no `event_time`
-            model.toml:9: label.absence.whre: unknown key `whre`; did you mean `where`?"#]],
+            model.toml:5: features: `purchase` is not a view of `customer`; did you mean `purchases`?
+            model.toml:5: features: `spend_90d` is a feature of a view; write `purchases:spend_90d`
+            model.toml:5: features: view `profile` has no feature `pln`; did you mean `plan`?
+            model.toml:6: features: `spend_per_oder` is no derived feature and no request value of `customer`; did you mean `spend_per_order`?
+            model.toml:7: features: view `lead_profile` describes `lead`, the model predicts for `customer`
+            model.toml:8: features: `profile:plan` is there twice; leave one out
+            model.toml:11: training.population.source: `order` is not a source; did you mean `orders`?
+            model.toml:11: training.population.where: unknown feature `orders_9d` of `customer`; did you mean `orders_90d`?
+            model.toml:13: label.absence.source: a label ahead needs times, and source `customers` has no `event_time`
+            model.toml:13: label.absence.whre: unknown key `whre`; did you mean `where`?"#]],
     );
 }
 

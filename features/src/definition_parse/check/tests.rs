@@ -247,7 +247,7 @@ x = 1
             features/0.toml:30: view.purchases.features.h: the feature does not say what it is; use one of `latest`, `count`, `sum`, `mean`, `min`, `max`, `std`, `count_distinct`, `first`, `last`, `since_last`, `since_first`
             features/0.toml:31: view.purchases.features.i: cannot read `upper(x`: Expected: ), found: EOF
             features/0.toml:32: view.empty: a view needs features; write `latest = "*"`, `latest = [..]` or `[view.X.features]`
-            features/0.toml:34: colour: unknown key `colour`; there is `derived`, `request`"#]],
+            features/0.toml:34: colour: unknown key `colour`; there is `derived`, `entity`, `request`, `source`, `view`"#]],
     );
 }
 
@@ -273,6 +273,9 @@ fn names_are_looked_up_across_all_files() {
             features/1.toml:1: source.orders: `source.orders` is defined twice, first at features/0.toml:3; rename one
             features/1.toml:3: view.a: aggregates need times, and source `orders` has no `event_time`
             features/2.toml:1: view.a: `view.a` is defined twice, first at features/1.toml:3; rename one
+            features/2.toml:1: view.a.features: feature `plan` is there twice; leave one out
+            features/2.toml:2: view.a.entity: `client` is not an entity; there is `customer`
+            features/2.toml:3: view.a.source: `ordres` is not a source; did you mean `orders`?
             features/3.toml:2: derived.customer.m: uses `later`, which is derived later; move that one up
             features/3.toml:4: derived.customer.n: `n` is a feature or a request value of `customer` already; rename one
             features/3.toml:5: derived.customer.cart: `cart` is a feature or a request value of `customer` already; rename one
