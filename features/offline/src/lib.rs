@@ -14,6 +14,7 @@ mod label;
 mod lower;
 mod scan;
 mod selection;
+mod series_set;
 mod store;
 mod training_set;
 mod view;

@@ -4,7 +4,8 @@ mod common;
 
 use common::{at, example, public_data, refs};
 use foretell_features::{
-    Ahead, Cutoffs, DataType, Expression, FeatureRef, LabelSpec, Population, Span, TrainingSet, TrainingSetSpec, Value,
+    Ahead, Cutoffs, DataType, Expression, FeatureRef, ForecastTest, LabelSpec, Population, SeriesSet, SeriesSpec, Span,
+    TrainingSet, TrainingSetSpec, Value,
 };
 use foretell_features_offline::OfflineStore;
 
@@ -81,4 +82,56 @@ fn online_retail_counts_the_customers_and_sums_of_the_reference() {
     let spend: f64 = (0..set.n_rows()).map(|row| set.table.column("spend").unwrap().number(row)).sum();
     println!("spend before {spend}, after {}", set.label.iter().sum::<f64>());
     assert!(set.label.iter().all(|it| *it >= 0.0));
+}
+
+fn series(source: &str, key: &[&str], time: &str, value: &str, horizon: usize) -> SeriesSpec {
+    SeriesSpec {
+        source: source.to_owned(),
+        key: key.iter().map(|it| (*it).to_owned()).collect(),
+        time: time.to_owned(),
+        value: value.to_owned(),
+        step: Span::DAY,
+        horizon,
+        known: Vec::new(),
+        statics: Vec::new(),
+        statics_from: None,
+        judged: None,
+        seasons: Vec::new(),
+        test: ForecastTest::Last,
+    }
+}
+
+fn check_series(project: &str, folder: &str, spec: &SeriesSpec) -> Option<SeriesSet> {
+    let folder = public_data(folder)?;
+    let started = std::time::Instant::now();
+    let set = OfflineStore::open(example(project), &folder).unwrap().series_set(spec).unwrap();
+    println!("{project}: {} series, {:?}", set.series.len(), started.elapsed());
+    Some(set)
+}
+
+#[test]
+fn store_item_is_500_whole_series_of_1826_days() {
+    let spec = series("sales", &["store", "item"], "date", "sales", 90);
+    let Some(set) = check_series("store-item", "demand", &spec) else { return };
+    assert_eq!(set.series.len(), 500);
+    assert!(set.series.iter().all(|it| it.values.len() == 1826 && it.test_start == 1826 - 90));
+    assert!(set.series.iter().all(|it| it.start == at("2013-01-01") && it.values.iter().all(|it| it.is_finite())));
+}
+
+#[test]
+fn rossmann_has_its_promotions_its_store_table_and_judges_open_days() {
+    let mut spec = series("sales", &["Store"], "Date", "Sales", 42);
+    spec.known = vec!["Open".to_owned(), "StateHoliday".to_owned()];
+    spec.statics = vec!["StoreType".to_owned(), "CompetitionDistance".to_owned()];
+    spec.statics_from = Some("stores".to_owned());
+    spec.judged = Some(Expression::parse("Open = 1").unwrap());
+    let Some(set) = check_series("rossmann", "revenue", &spec) else { return };
+    assert_eq!(set.series.len(), 100);
+    assert_eq!(set.known_types[1], ("StateHoliday".to_owned(), DataType::String));
+    assert_eq!(set.static_types[0], ("StoreType".to_owned(), DataType::String));
+    for it in &set.series {
+        assert!(it.known.iter().all(|column| column.len() == it.values.len()));
+        assert!(it.judged.iter().zip(&it.known[0]).all(|(judged, open)| !judged || *open == Value::Int(1)));
+        assert!(!it.statics[0].is_null());
+    }
 }

@@ -231,6 +231,11 @@ impl SourceFrame {
         self.source.known_time.as_deref().map(|it| self.times(it)).transpose()
     }
 
+    /// A text column read as times; the first value that is none is named.
+    pub(crate) fn as_times(&self, name: &str, column: &Column) -> Result<Column> {
+        cast(self.name(), name, column, DataType::Timestamp)
+    }
+
     fn times(&self, name: &str) -> Result<Vec<Option<Timestamp>>> {
         self.column(name)?;
         Ok(to_times(self.frame.column(name).expect("looked up above")))
