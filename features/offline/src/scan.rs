@@ -15,6 +15,7 @@ use polars::prelude as pl;
 use crate::error::{OfflineStoreError, Result};
 
 pub(crate) use source::{MixedColumn, SourceFrame, evaluate, load};
+pub(crate) use types::apply_types;
 
 /// The file's columns as they stand, normalised; text columns of a CSV typed by what the whole file holds.
 pub(crate) struct Scan {

@@ -36,8 +36,18 @@ impl OfflineStore {
             .collect();
         built.sort_by(|a, b| a.key.cmp(&b.key));
         long_enough(spec, &built)?;
-        let known_types = spec.known.iter().cloned().zip(rows.known.iter().map(Column::data_type)).collect();
-        Ok(SeriesSet { step: spec.step, series: built, known_types, static_types: statics.types })
+        let known_types = spec
+            .known
+            .iter()
+            .cloned()
+            .zip(rows.known.iter().map(Column::data_type))
+            .collect();
+        Ok(SeriesSet {
+            step: spec.step,
+            series: built,
+            known_types,
+            static_types: statics.types,
+        })
     }
 
     /// Static values of each series: from the source's own columns, else by key from `statics_from`.
@@ -55,7 +65,12 @@ impl OfflineStore {
             let column = from.meant_column(name)?;
             let first = first_values(&column, &index.1, index.0.keys().len());
             for (values, key) in by_series.iter_mut().zip(keys) {
-                values.push(index.0.code(key).map_or(Value::Null, |code| first[code as usize].clone()));
+                values.push(
+                    index
+                        .0
+                        .code(key)
+                        .map_or(Value::Null, |code| first[code as usize].clone()),
+                );
             }
             types.push((name.clone(), column.data_type()));
         }
@@ -97,8 +112,14 @@ impl Rows {
             times,
             counted,
             values: (0..rows).map(|row| values.number(row)).collect(),
-            judged: source.holds("series.judged", spec.judged.as_ref())?.unwrap_or_else(|| vec![true; rows]),
-            known: spec.known.iter().map(|it| source.meant_column(it)).collect::<Result<_>>()?,
+            judged: source
+                .holds("series.judged", spec.judged.as_ref())?
+                .unwrap_or_else(|| vec![true; rows]),
+            known: spec
+                .known
+                .iter()
+                .map(|it| source.meant_column(it))
+                .collect::<Result<_>>()?,
             test: tested(spec, source)?,
         })
     }
@@ -108,23 +129,36 @@ impl Rows {
         let mut ends = vec![0; self.index.0.keys().len()];
         if self.counted {
             for (row, code) in self.index.1.iter().enumerate() {
-                let Some((code, time)) = code.zip(self.times[row]).filter(|_| !self.values[row].is_nan()) else { continue };
+                let Some((code, time)) = code.zip(self.times[row]).filter(|_| !self.values[row].is_nan()) else {
+                    continue;
+                };
                 ends[code as usize] = time.0.max(ends[code as usize]);
             }
         }
         let end = |row: usize| {
             let key = test.index.1[row].map(|it| &test.index.0.keys()[it as usize]);
-            key.and_then(|it| self.index.0.code(it)).map_or(0, |it| ends[it as usize])
+            key.and_then(|it| self.index.0.code(it))
+                .map_or(0, |it| ends[it as usize])
         };
         let times: Vec<_> = match test.counted {
-            true => test.times.iter().enumerate().map(|(row, it)| it.map(|it| Timestamp(it.0 + end(row) + 1))).collect(),
+            true => test
+                .times
+                .iter()
+                .enumerate()
+                .map(|(row, it)| it.map(|it| Timestamp(it.0 + end(row) + 1)))
+                .collect(),
             false => test.times.clone(),
         };
         self.times.extend(times);
         self.values.extend(&test.values);
         self.judged.extend(&test.judged);
         self.test.extend(std::iter::repeat_n(true, test.values.len()));
-        for (mine, theirs) in self.keys.iter_mut().chain(&mut self.known).zip(test.keys.into_iter().chain(test.known)) {
+        for (mine, theirs) in self
+            .keys
+            .iter_mut()
+            .chain(&mut self.known)
+            .zip(test.keys.into_iter().chain(test.known))
+        {
             append(mine, theirs)?;
         }
         Ok(())
@@ -132,15 +166,34 @@ impl Rows {
 
     /// One series from its rows; `None` where no value is known.
     fn series(&self, spec: &SeriesSpec, key: &EntityKey, rows: &[u32], statics: Vec<Value>) -> Result<Option<Series>> {
-        let grid = Grid { step: spec.step, counted: self.counted };
-        let dated = || rows.iter().map(|it| *it as usize).filter_map(|row| Some((row, self.times[row]?)));
-        let valued = || dated().filter(|(row, _)| !self.values[*row].is_nan()).map(|(_, time)| time);
-        let (Some(first), Some(last)) = (valued().min(), valued().max()) else { return Ok(None) };
+        let grid = Grid {
+            step: spec.step,
+            counted: self.counted,
+        };
+        let dated = || {
+            rows.iter()
+                .map(|it| *it as usize)
+                .filter_map(|row| Some((row, self.times[row]?)))
+        };
+        let valued = || {
+            dated()
+                .filter(|(row, _)| !self.values[*row].is_nan())
+                .map(|(_, time)| time)
+        };
+        let (Some(first), Some(last)) = (valued().min(), valued().max()) else {
+            return Ok(None);
+        };
         let start = grid.floor(first);
         let len = grid.position(start, last).map_or(0, |it| it + 1);
-        let beyond = dated().filter_map(|(_, time)| grid.position(start, time)).max().map_or(0, |it| it + 1);
+        let beyond = dated()
+            .filter_map(|(_, time)| grid.position(start, time))
+            .max()
+            .map_or(0, |it| it + 1);
         if beyond > 100 * rows.len() + 10_000 {
-            let reason = format!("it makes {beyond} steps of {} rows in series `{key}`; is the step right?", rows.len());
+            let reason = format!(
+                "it makes {beyond} steps of {} rows in series `{key}`; is the step right?",
+                rows.len()
+            );
             return Err(definition(format!("series step `{}`", spec.step), reason));
         }
         let mut values = vec![f64::NAN; len];
@@ -168,7 +221,15 @@ impl Rows {
             _ => first_test,
         };
         let start = grid.instant(start);
-        Ok(Some(Series { key: key.clone(), start, values, judged, known, statics, test_start }))
+        Ok(Some(Series {
+            key: key.clone(),
+            start,
+            values,
+            judged,
+            known,
+            statics,
+            test_start,
+        }))
     }
 }
 
@@ -184,7 +245,11 @@ impl Grid {
     fn floor(self, time: Timestamp) -> Timestamp {
         let unit = self.step.0.min(Span::DAY.0);
         let fits = self.step.0 % unit == 0 && Span::DAY.0 % unit == 0;
-        if self.counted || !fits { time } else { Timestamp(time.0.div_euclid(unit) * unit) }
+        if self.counted || !fits {
+            time
+        } else {
+            Timestamp(time.0.div_euclid(unit) * unit)
+        }
     }
 
     /// The step that an instant falls into, none before the start.
@@ -196,7 +261,11 @@ impl Grid {
 
     /// Counts of steps begin in 1970.
     fn instant(self, start: Timestamp) -> Timestamp {
-        if self.counted { Timestamp(start.0.saturating_mul(self.step.0)) } else { start }
+        if self.counted {
+            Timestamp(start.0.saturating_mul(self.step.0))
+        } else {
+            start
+        }
     }
 }
 
@@ -232,12 +301,20 @@ fn times(spec: &SeriesSpec, source: &SourceFrame) -> Result<(Vec<Option<Timestam
 }
 
 fn tested(spec: &SeriesSpec, source: &SourceFrame) -> Result<Vec<bool>> {
-    let ForecastTest::Column { column, value } = &spec.test else { return Ok(vec![false; source.n_rows()]) };
+    let ForecastTest::Column { column, value } = &spec.test else {
+        return Ok(vec![false; source.n_rows()]);
+    };
     if source.data_type(column).is_none() {
-        return Err(missing_column(source.name(), column, source.schema.iter().map(|(name, _)| name.as_str())));
+        return Err(missing_column(
+            source.name(),
+            column,
+            source.schema.iter().map(|(name, _)| name.as_str()),
+        ));
     }
     let column = source.column(column)?;
-    Ok((0..column.len()).map(|row| column.value(row).to_string() == *value).collect())
+    Ok((0..column.len())
+        .map(|row| column.value(row).to_string() == *value)
+        .collect())
 }
 
 fn grouped(codes: &[Option<u32>], groups: usize) -> Vec<Vec<u32>> {
@@ -272,8 +349,15 @@ fn append(mine: &mut Column, theirs: Column) -> Result<()> {
         (Column::Str(a), Column::Str(b)) => a.extend(b),
         (Column::Time(a), Column::Time(b)) => a.extend(b),
         (a, b) => {
-            let reason = format!("a column is {} in the series and {} in the test file", a.data_type(), b.data_type());
-            return Err(definition("series.test", format!("{reason}; declare its type in both sources")));
+            let reason = format!(
+                "a column is {} in the series and {} in the test file",
+                a.data_type(),
+                b.data_type()
+            );
+            return Err(definition(
+                "series.test",
+                format!("{reason}; declare its type in both sources"),
+            ));
         }
     }
     Ok(())
@@ -281,12 +365,18 @@ fn append(mine: &mut Column, theirs: Column) -> Result<()> {
 
 fn long_enough(spec: &SeriesSpec, series: &[Series]) -> Result<()> {
     let Some(longest) = series.iter().map(|it| it.values.len()).max() else {
-        let reason = format!("source `{}` has no series with a value in `{}`", spec.source, spec.value);
+        let reason = format!(
+            "source `{}` has no series with a value in `{}`",
+            spec.source, spec.value
+        );
         return Err(OfflineStoreError::NoRows { reason });
     };
     if matches!(spec.test, ForecastTest::Last) && longest <= spec.horizon {
         let reason = format!("{} steps, but the longest series has {longest}", spec.horizon);
-        return Err(definition("series.horizon", format!("{reason}; shorten the horizon or bring more history")));
+        return Err(definition(
+            "series.horizon",
+            format!("{reason}; shorten the horizon or bring more history"),
+        ));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use foretell_features::{Aggregation, Column, DataType, EntityKey, Feature, FeatureKind, Timestamp, Value, View};
+use foretell_features::{Aggregation, Column, DataType, EntityKey, Feature, FeatureKind, Span, Timestamp, Value, View};
 use rayon::prelude::*;
 
 use crate::aggregate::{Aggregate, Event, aggregate_type};
@@ -26,20 +26,31 @@ impl LoadedView<'_> {
         keys: &[Option<EntityKey>],
         times: &[Timestamp],
     ) -> Result<Vec<Column>> {
-        let queries: Vec<Query> = keys
-            .par_iter()
-            .zip(times)
-            .map(|(key, at)| self.events.query(key.as_ref(), *at))
-            .collect();
-        self.answers(features, &queries)
+        self.answers(features, &self.queries(keys, times), self.view.max_age)
     }
 
-    /// The same, for entities that are known to be in the source.
-    pub(crate) fn answers(&self, features: &[&Feature], queries: &[Query]) -> Result<Vec<Column>> {
+    /// The same, latest values of any age.
+    pub(crate) fn of_any_age(
+        &self,
+        features: &[&Feature],
+        keys: &[Option<EntityKey>],
+        times: &[Timestamp],
+    ) -> Result<Vec<Column>> {
+        self.answers(features, &self.queries(keys, times), None)
+    }
+
+    fn queries(&self, keys: &[Option<EntityKey>], times: &[Timestamp]) -> Vec<Query> {
+        keys.par_iter()
+            .zip(times)
+            .map(|(key, at)| self.events.query(key.as_ref(), *at))
+            .collect()
+    }
+
+    fn answers(&self, features: &[&Feature], queries: &[Query], max_age: Option<Span>) -> Result<Vec<Column>> {
         let newest = || {
             queries
                 .par_iter()
-                .map(|it| self.events.latest(*it, self.view.max_age, self.knowledge))
+                .map(|it| self.events.latest(*it, max_age, self.knowledge))
                 .collect()
         };
         let mut latest: Option<Vec<Option<usize>>> = None;

@@ -1,7 +1,7 @@
 //! The five column types, and what a source declares about its columns.
 
 use foretell_features::value::CastError;
-use foretell_features::{Column, DataType, Table, Timestamp, Value};
+use foretell_features::{Column, DataType, Timestamp, Value};
 use polars::prelude as pl;
 use polars::prelude::IntoColumn;
 
@@ -91,22 +91,4 @@ fn refuse(source: &str, column: &str, row: usize, error: CastError) -> OfflineSt
         advice,
         got: error.got,
     }
-}
-
-/// The table's columns in other types, where declared.
-pub(crate) fn retyped(source: &str, table: &Table, declared: &[(String, DataType)]) -> Result<Table> {
-    let mut retyped = Table::new();
-    for (name, column) in table.iter() {
-        let wanted = declared
-            .iter()
-            .find(|(it, _)| it == name)
-            .map_or(column.data_type(), |(_, it)| *it);
-        let column = if wanted == column.data_type() {
-            column.clone()
-        } else {
-            cast(source, name, column, wanted)?
-        };
-        retyped.push(name, column);
-    }
-    Ok(retyped)
 }

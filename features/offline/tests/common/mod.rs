@@ -21,7 +21,10 @@ impl Project {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        Self { folder, definitions: definitions(toml) }
+        Self {
+            folder,
+            definitions: definitions(toml),
+        }
     }
 
     pub fn open(&self) -> OfflineStore {
@@ -46,7 +49,10 @@ pub fn public_data(folder: &str) -> Option<PathBuf> {
 
 /// The definitions of a project under `examples/`.
 pub fn example(name: &str) -> Definitions {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name).join("features");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples")
+        .join(name)
+        .join("features");
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -1,0 +1,232 @@
+//! From files to the online store: each entity's row as of an instant, the very values that [`OfflineStore::historical`] gives.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use foretell_features::{
+    Column, Definitions, EntityKey, Feature, FeatureKind, FeatureRow, MaterializeReport, Offline, OfflineError,
+    Timestamp, View, ViewName,
+};
+use foretell_features_online::OnlineStore;
+
+use crate::error::Result;
+use crate::events::Query;
+use crate::store::OfflineStore;
+use crate::view::LoadedView;
+
+/// Rows put at once: enough to amortise the store's commit, few enough to hold in memory.
+const BATCH: usize = 4096;
+
+/// How far a materialization is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaterializeProgress<'a> {
+    /// The view being written.
+    pub view: &'a str,
+    /// Entities written so far.
+    pub done: usize,
+    /// Entities to write.
+    pub total: usize,
+}
+
+/// Definitions, files and an online store joined: the server's `/materialize`. Files are read anew on every call.
+#[derive(Debug)]
+pub struct Materializer {
+    definitions: Definitions,
+    data_root: PathBuf,
+    online: Arc<dyn OnlineStore>,
+}
+
+impl OfflineStore {
+    /// Writes each entity's row of the named views (none named: all) as of `to` into the online store.
+    ///
+    /// A view of latest values only writes the newest row in `[from, to]` under its own event time, however old (a snapshot's
+    /// rows under `to`). A view with aggregates writes every entity of its kind that any view knows by then, under `to`, so
+    /// that an entity without events reads 0 as it does in training.
+    ///
+    /// # Errors
+    /// An unknown view, an unreadable source, the store's own errors. Views before the failing one are written.
+    pub async fn materialize(
+        &self,
+        online: &dyn OnlineStore,
+        views: &[ViewName],
+        from: Option<Timestamp>,
+        to: Timestamp,
+        progress: &(dyn Fn(MaterializeProgress<'_>) + Send + Sync),
+    ) -> Result<Vec<MaterializeReport>> {
+        let all: Vec<ViewName> = self.definitions().views.keys().cloned().collect();
+        let views = if views.is_empty() { &all } else { views };
+        let mut reports = Vec::new();
+        for name in views {
+            let loaded = self.loaded_view(name)?;
+            online.define(name, &self.view_schema(name)?).await?;
+            let rows = self.due(&loaded, from, to)?;
+            let values = self.values_of(&loaded, &rows)?;
+            progress(MaterializeProgress {
+                view: name,
+                done: 0,
+                total: rows.len(),
+            });
+            for start in (0..rows.len()).step_by(BATCH) {
+                let end = rows.len().min(start + BATCH);
+                online
+                    .put(name, (start..end).map(|at| rows[at].with(&values, at)).collect())
+                    .await?;
+                progress(MaterializeProgress {
+                    view: name,
+                    done: end,
+                    total: rows.len(),
+                });
+            }
+            let (rows_read, entities) = (loaded.source.rows_read, rows.len() as u64);
+            reports.push(MaterializeReport {
+                view: name.clone(),
+                rows_read,
+                entities,
+                to,
+            });
+        }
+        Ok(reports)
+    }
+
+    /// The entities to write, sorted, each with the time it is written under.
+    fn due(&self, view: &LoadedView<'_>, from: Option<Timestamp>, to: Timestamp) -> Result<Vec<Due>> {
+        if has_aggregates(view.view) {
+            let due = |key| Due {
+                key,
+                query_at: to,
+                event_time: to,
+                known_time: None,
+            };
+            return Ok(self.known_entities(view.view, to)?.into_iter().map(due).collect());
+        }
+        let snapshot = view.source.source.event_time.is_none();
+        let newest = |(code, key): (u32, &EntityKey)| {
+            let newest = view.events.latest(
+                Query {
+                    entity: Some(code),
+                    at: to,
+                },
+                None,
+                view.knowledge,
+            )?;
+            let event_time = if snapshot { to } else { view.events.time(newest) };
+            let key = key.clone();
+            Some(Due {
+                key,
+                query_at: to,
+                event_time,
+                known_time: view.events.known_time(newest),
+            })
+        };
+        let mut due: Vec<Due> = (0..).zip(view.events.keys()).filter_map(newest).collect();
+        due.retain(|it| from.is_none_or(|from| it.event_time >= from));
+        due.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(due)
+    }
+
+    /// Every entity of the view's kind with a row in any view by then.
+    fn known_entities(&self, view: &View, to: Timestamp) -> Result<BTreeSet<EntityKey>> {
+        let Some(entity) = &view.entity else {
+            return Ok([EntityKey(Vec::new())].into());
+        };
+        let alike = self
+            .definitions()
+            .views
+            .values()
+            .filter(|it| it.entity.as_ref() == Some(entity));
+        let sources: BTreeSet<&str> = alike.map(|it| it.source.as_str()).collect();
+        let mut known = BTreeSet::new();
+        for source in sources {
+            let events = self.events(source, Some(entity))?;
+            let by_then = |code| {
+                events
+                    .latest(
+                        Query {
+                            entity: Some(code),
+                            at: to,
+                        },
+                        None,
+                        self.knowledge,
+                    )
+                    .is_some()
+            };
+            known.extend(
+                (0..)
+                    .zip(events.keys())
+                    .filter(|(code, _)| by_then(*code))
+                    .map(|(_, key)| key.clone()),
+            );
+        }
+        Ok(known)
+    }
+
+    fn values_of(&self, view: &LoadedView<'_>, due: &[Due]) -> Result<Vec<Column>> {
+        let features: Vec<&Feature> = view.view.features.iter().collect();
+        let keys: Vec<Option<EntityKey>> = due.iter().map(|it| Some(it.key.clone())).collect();
+        let times: Vec<Timestamp> = due.iter().map(|it| it.query_at).collect();
+        if has_aggregates(view.view) {
+            view.columns(&features, &keys, &times)
+        } else {
+            view.of_any_age(&features, &keys, &times)
+        }
+    }
+}
+
+impl Materializer {
+    /// Over the definitions, the folder of the files and the store to write to.
+    pub fn new(definitions: Definitions, data_root: impl Into<PathBuf>, online: Arc<dyn OnlineStore>) -> Self {
+        Self {
+            definitions,
+            data_root: data_root.into(),
+            online,
+        }
+    }
+}
+
+#[async_trait]
+impl Offline for Materializer {
+    async fn materialize(
+        &self,
+        views: &[ViewName],
+        from: Option<Timestamp>,
+        to: Timestamp,
+    ) -> Result<Vec<MaterializeReport>, OfflineError> {
+        let refuse = |error: crate::OfflineStoreError| OfflineError(error.to_string());
+        let store = OfflineStore::open(self.definitions.clone(), &self.data_root).map_err(refuse)?;
+        store
+            .materialize(self.online.as_ref(), views, from, to, &|_| {})
+            .await
+            .map_err(refuse)
+    }
+}
+
+/// An entity to write.
+#[derive(Debug)]
+struct Due {
+    key: EntityKey,
+    query_at: Timestamp,
+    event_time: Timestamp,
+    known_time: Option<Timestamp>,
+}
+
+impl Due {
+    fn with(&self, values: &[Column], at: usize) -> (EntityKey, FeatureRow) {
+        let values = values.iter().map(|it| it.value(at)).collect();
+        (
+            self.key.clone(),
+            FeatureRow {
+                event_time: self.event_time,
+                known_time: self.known_time,
+                values,
+            },
+        )
+    }
+}
+
+fn has_aggregates(view: &View) -> bool {
+    view.features
+        .iter()
+        .any(|it| matches!(it.kind, FeatureKind::Aggregate { .. }))
+}
