@@ -21,11 +21,19 @@ pub struct ReadOptions {
     pub types: Vec<(String, DataType)>,
 }
 
-/// Reads `.parquet`, `.csv` or `.csv.gz`.
+/// Reads `.parquet`, `.csv` or `.csv.gz`, comma-separated, types as the file has them.
 ///
 /// # Errors
-/// Another extension, a missing, empty or damaged file, a value that its declared type cannot hold.
-pub fn read_table(path: &Path, options: &ReadOptions) -> Result<Table> {
+/// Another extension, a missing, empty or damaged file.
+pub fn read_table(path: &Path) -> Result<Table> {
+    read_table_with(path, &ReadOptions::default())
+}
+
+/// The same, with options.
+///
+/// # Errors
+/// Also a value that its declared type cannot hold.
+pub fn read_table_with(path: &Path, options: &ReadOptions) -> Result<Table> {
     let name = path
         .file_name()
         .map(|it| it.to_string_lossy().into_owned())

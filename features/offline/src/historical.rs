@@ -9,21 +9,45 @@ use crate::selection::{Selection, StoredFeature};
 use crate::store::{OfflineStore, find_feature};
 
 impl OfflineStore {
-    /// The features of the frame's entities at their instants, in the order of the references. Unknown entities, null keys
-    /// and entities without a row yet get nulls (0 for count and sum).
+    /// The features of the frame's entities at their instants, in the order of the references; the entity is the one that the
+    /// views describe. Unknown entities, null keys and entities without a row yet get nulls (0 for count and sum).
     ///
     /// # Errors
     /// An unknown name, an unreadable source, a request column of the wrong type.
-    pub fn historical(
-        &self,
-        entity: &str,
-        frame: &EntityFrame,
-        features: &[FeatureRef],
-        except: &[FeatureRef],
-    ) -> Result<Table> {
-        let selection = self.select(entity, features, except)?;
+    pub fn historical(&self, frame: &EntityFrame, features: &[FeatureRef], except: &[FeatureRef]) -> Result<Table> {
+        let selection = self.select(self.entity_of(features)?, features, except)?;
         let all = self.values(&selection, &frame.keys, &frame.times, frame.request.as_ref())?;
         Ok(chosen(&all, &selection))
+    }
+
+    /// The entity that the first view with one describes, or whose derived or request value is named first.
+    fn entity_of(&self, features: &[FeatureRef]) -> Result<&str> {
+        let definitions = self.definitions();
+        for reference in features {
+            let found = match reference {
+                FeatureRef::All(view) | FeatureRef::One(view, _) => self.view(view)?.entity.as_deref(),
+                FeatureRef::Bare(name) => {
+                    let derived = definitions
+                        .derived
+                        .iter()
+                        .find(|(_, all)| all.iter().any(|it| it.name == *name));
+                    let request = definitions
+                        .request
+                        .iter()
+                        .find(|(_, all)| all.iter().any(|it| it.name == *name));
+                    derived
+                        .map(|(entity, _)| entity)
+                        .or(request.map(|(entity, _)| entity))
+                        .map(String::as_str)
+                }
+            };
+            if let Some(entity) = found {
+                return Ok(entity);
+            }
+        }
+        // Global views alone say nothing about an entity; any one will do, for their rows are the same for all.
+        let any = definitions.entities.keys().next().map(String::as_str);
+        any.ok_or_else(|| definition("features", "no view named here describes an entity"))
     }
 
     /// All that a selection reads, is sent and derives.
@@ -45,11 +69,9 @@ impl OfflineStore {
                 .iter()
                 .map(|it| find_feature(loaded.view, &it.feature))
                 .collect::<Result<Vec<_>>>()?;
-            let answers = if loaded.view.entity.is_none() {
-                let whole: Vec<_> = keys.iter().map(|_| Some(EntityKey(Vec::new()))).collect();
-                loaded.columns(&features, &whole, times)?
-            } else {
-                loaded.columns(&features, keys, times)?
+            let answers = match loaded.view.entity {
+                Some(_) => loaded.columns(&features, keys, times)?,
+                None => loaded.columns(&features, &vec![Some(EntityKey(Vec::new())); keys.len()], times)?,
             };
             columns.extend(reads.iter().map(|it| it.name.as_str()).zip(answers));
         }

@@ -22,8 +22,8 @@ mod training_set;
 mod view;
 
 pub use error::OfflineStoreError;
-pub use file_table::{ReadOptions, read_table, write_parquet};
+pub use file_table::{ReadOptions, read_table, read_table_with, write_parquet};
 pub use foretell_features::{EntityFrame, Series, SeriesSet, TrainingSet, TrainingSetSpec};
-pub use materialize::{MaterializeProgress, Materializer};
+pub use materialize::{MaterializeProgress, OfflineEngine};
 pub use selection::{SelectedDerived, Selection, StoredFeature};
 pub use store::{OfflineStore, SourceTable};

@@ -19,20 +19,12 @@ use crate::view::LoadedView;
 /// Rows put at once: enough to amortise the store's commit, few enough to hold in memory.
 const BATCH: usize = 4096;
 
-/// How far a materialization is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MaterializeProgress<'a> {
-    /// The view being written.
-    pub view: &'a str,
-    /// Entities written so far.
-    pub done: usize,
-    /// Entities to write.
-    pub total: usize,
-}
+/// Told the view, how many of its entities are written and how many there are.
+pub type MaterializeProgress<'a> = &'a (dyn Fn(&str, u64, u64) + Send + Sync);
 
 /// Definitions, files and an online store joined: the server's `/materialize`. Files are read anew on every call.
 #[derive(Debug)]
-pub struct Materializer {
+pub struct OfflineEngine {
     definitions: Definitions,
     data_root: PathBuf,
     online: Arc<dyn OnlineStore>,
@@ -41,9 +33,9 @@ pub struct Materializer {
 impl OfflineStore {
     /// Writes each entity's row of the named views (none named: all) as of `to` into the online store.
     ///
-    /// A view of latest values only writes the newest row in `[from, to]` under its own event time, however old (a snapshot's
-    /// rows under `to`). A view with aggregates writes every entity of its kind that any view knows by then, under `to`, so
-    /// that an entity without events reads 0 as it does in training.
+    /// A view of latest values only writes the newest row under its own event time, however old (a snapshot's rows under
+    /// `to`). A view with aggregates writes every entity of its kind that any view knows by then, under `to`, so that an entity
+    /// without events reads 0 as it does in training.
     ///
     /// # Errors
     /// An unknown view, an unreadable source, the store's own errors. Views before the failing one are written.
@@ -51,9 +43,23 @@ impl OfflineStore {
         &self,
         online: &dyn OnlineStore,
         views: &[ViewName],
+        to: Timestamp,
+        progress: MaterializeProgress<'_>,
+    ) -> Result<Vec<MaterializeReport>> {
+        self.materialize_between(online, views, None, to, progress).await
+    }
+
+    /// The same, but of views of latest values only the rows that happened at `from` or later.
+    ///
+    /// # Errors
+    /// As [`OfflineStore::materialize`].
+    pub async fn materialize_between(
+        &self,
+        online: &dyn OnlineStore,
+        views: &[ViewName],
         from: Option<Timestamp>,
         to: Timestamp,
-        progress: &(dyn Fn(MaterializeProgress<'_>) + Send + Sync),
+        progress: MaterializeProgress<'_>,
     ) -> Result<Vec<MaterializeReport>> {
         let all: Vec<ViewName> = self.definitions().views.keys().cloned().collect();
         let views = if views.is_empty() { &all } else { views };
@@ -174,19 +180,19 @@ impl OfflineStore {
     }
 }
 
-impl Materializer {
-    /// Over the definitions, the folder of the files and the store to write to.
-    pub fn new(definitions: Definitions, data_root: impl Into<PathBuf>, online: Arc<dyn OnlineStore>) -> Self {
+impl OfflineEngine {
+    /// Over the definitions and files of a store, and the store to write to. What `store` has read is not kept.
+    pub fn new(store: Arc<OfflineStore>, online: Arc<dyn OnlineStore>) -> Self {
         Self {
-            definitions,
-            data_root: data_root.into(),
+            definitions: store.definitions().clone(),
+            data_root: store.data_root().to_owned(),
             online,
         }
     }
 }
 
 #[async_trait]
-impl Offline for Materializer {
+impl Offline for OfflineEngine {
     async fn materialize(
         &self,
         views: &[ViewName],
