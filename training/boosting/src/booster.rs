@@ -61,7 +61,8 @@ impl Booster {
         progress: &mut dyn FnMut(usize, f64),
     ) -> Result<Fitted, BoostError> {
         self.check(train, valid)?;
-        let mut fit = Fit::new(&self.parameters, *train, seed);
+        let parameters = self.parameters.for_rows(train.n_rows());
+        let mut fit = Fit::new(&parameters, *train, seed);
         let mut watch = valid.map(|valid| Watch::new(&fit, *valid));
         let mut barren = 0;
         for round in 1..=self.parameters.rounds {

@@ -32,7 +32,7 @@ pub struct Parameters {
     pub patience: usize,
     /// Share of each tree's step that is taken.
     pub learning_rate: f64,
-    /// The most leaves of a tree.
+    /// The most leaves of a tree. 0: by the number of rows, 15 below 25,000, 63 from 250,000 on, 31 between.
     pub num_leaves: usize,
     /// The most splits from root to leaf.
     pub max_depth: usize,
@@ -71,15 +71,15 @@ impl Default for Parameters {
             rounds: 1000,
             patience: 50,
             learning_rate: 0.05,
-            num_leaves: 15,
+            num_leaves: 0,
             max_depth: 12,
-            min_data_in_leaf: 20,
+            min_data_in_leaf: 15,
             min_child_weight: 1e-3,
             l1: 0.0,
-            l2: 3.0,
+            l2: 1.0,
             min_gain: 0.0,
-            row_fraction: 0.8,
-            column_fraction: 0.8,
+            row_fraction: 0.9,
+            column_fraction: 0.7,
             max_bins: 255,
             cat_smooth: 20.0,
             cat_l2: 20.0,
@@ -182,6 +182,19 @@ impl Parameters {
             .collect()
     }
 
+    /// The same with everything chosen that the number of rows chooses.
+    pub(crate) fn for_rows(&self, n_rows: usize) -> Self {
+        let by_rows = match n_rows {
+            0..25_000 => 15,
+            25_000..250_000 => 31,
+            _ => 63,
+        };
+        Self {
+            num_leaves: if self.num_leaves == 0 { by_rows } else { self.num_leaves },
+            ..self.clone()
+        }
+    }
+
     /// The ranges of [`Parameters::from_named`], for parameters that were set field by field.
     pub(crate) fn check(&self) -> Result<(), BoostError> {
         Self::from_named(&self.named()).map(|_| ())
@@ -209,7 +222,7 @@ impl Parameters {
             "rounds" => self.rounds = named.count(1..=100_000)?,
             "patience" => self.patience = named.count(1..=100_000)?,
             "learning_rate" => self.learning_rate = named.number(1e-4..=1.0)?,
-            "num_leaves" => self.num_leaves = named.count(2..=4096)?,
+            "num_leaves" => self.num_leaves = named.leaves()?,
             "max_depth" => self.max_depth = named.count(1..=64)?,
             "min_data_in_leaf" => self.min_data_in_leaf = named.count(1..=1_000_000_000)?,
             "min_child_weight" => self.min_child_weight = named.number(0.0..=1e12)?,
@@ -256,6 +269,13 @@ impl Named<'_> {
         number
             .filter(|it| range.contains(it))
             .ok_or_else(|| self.refuse(expected()))
+    }
+
+    fn leaves(&self) -> Result<usize, BoostError> {
+        match self.count(0..=4096)? {
+            1 => Err(self.refuse("0 (by the number of rows) or a whole number from 2 to 4096".to_owned())),
+            leaves => Ok(leaves),
+        }
     }
 
     fn loss(&self) -> Result<Loss, BoostError> {
@@ -320,6 +340,7 @@ mod tests {
         for (name, value) in [
             ("rounds", Value::Int(0)),
             ("rounds", Value::Float(10.5)),
+            ("num_leaves", Value::Int(1)),
             ("learning_rate", Value::Float(f64::NAN)),
             ("learning_rate", Value::text("fast")),
             ("row_fraction", Value::Float(1.5)),
