@@ -228,6 +228,8 @@ pub struct TreeEnsemble {
     pub link: Link,
     n_features: usize,
     trees: Vec<Tree>,
+    /// The mean sum of leaves by cover, without the base.
+    mean_leaves: f64,
     flat: FlatTrees,
 }
 
@@ -251,12 +253,14 @@ impl TreeEnsemble {
                 return Err(damaged(format!("tree {at}: {reason}")));
             }
         }
+        let mean_leaves = trees.iter().map(shap::expected).sum();
         let flat = FlatTrees::pack(&trees).ok_or_else(|| damaged("more than 2^32 nodes".to_owned()))?;
         Ok(Self {
             base,
             link,
             n_features,
             trees,
+            mean_leaves,
             flat,
         })
     }
@@ -269,6 +273,11 @@ impl TreeEnsemble {
     /// The trees, in order of summing.
     pub fn trees(&self) -> &[Tree] {
         &self.trees
+    }
+
+    /// The expected raw score: what contributions are relative to.
+    pub fn expected(&self) -> f64 {
+        self.base + self.mean_leaves
     }
 
     /// The sums before the link, one per row: the obvious walk, the judge of every fast one.

@@ -9,7 +9,7 @@ struct Step {
     feature: usize,
     /// Share of training weight that stays on the path when the column is unknown.
     zero: f64,
-    /// 1 where the row itself stays on the path, else 0.
+    /// 1 where the row itself stays on the path, else 0; nothing between.
     one: f64,
     /// Weight of the subsets with this many known columns.
     weight: f64,
@@ -21,14 +21,13 @@ const NO_FEATURE: usize = usize::MAX;
 /// SHAP values by column, the expected raw score last; together they sum to the row's raw score.
 pub(super) fn contributions(ensemble: &TreeEnsemble, row: &[f64]) -> Vec<f64> {
     let mut phi = vec![0.0; ensemble.n_features() + 1];
-    phi[ensemble.n_features()] = ensemble.base;
+    phi[row.len()] = ensemble.expected();
     let mut walk = Walk {
         row,
         steps: Vec::new(),
         phi: &mut phi,
     };
     for tree in ensemble.trees() {
-        walk.phi[row.len()] += expected(tree);
         walk.visit(
             tree,
             0,
@@ -46,7 +45,7 @@ pub(super) fn contributions(ensemble: &TreeEnsemble, row: &[f64]) -> Vec<f64> {
 }
 
 /// The mean leaf by cover. Shares are taken among siblings, here and in the walk, so that both agree to the last bits.
-fn expected(tree: &Tree) -> f64 {
+pub(super) fn expected(tree: &Tree) -> f64 {
     let mut mean = vec![0.0; tree.nodes.len()];
     for (at, node) in tree.nodes.iter().enumerate().rev() {
         mean[at] = match node {
@@ -87,10 +86,16 @@ impl Walk<'_> {
         self.steps.truncate(start);
     }
 
+    /// Spreads a leaf's value over the path. Steps that the row itself does not take all lose the same.
     fn credit(&mut self, start: usize, value: f64) {
         let path = &self.steps[start..];
-        for (at, step) in path.iter().enumerate().skip(1) {
-            self.phi[step.feature] += unwound_weight(path, at) * (step.one - step.zero) * value;
+        let lost = lost_weight(path) * value;
+        for step in &path[1..] {
+            self.phi[step.feature] += if step.one == 0.0 {
+                -lost
+            } else {
+                unwound_weight(path, step.zero) * (1.0 - step.zero) * value
+            };
         }
     }
 
@@ -135,11 +140,11 @@ fn extend(steps: &mut Vec<Step>, start: usize, step: Step) {
     let path = &mut steps[start..];
     let last = path.len() - 1;
     path[last].weight = if last == 0 { 1.0 } else { 0.0 };
-    let length = (last + 1) as f64;
+    let (one, zero) = (step.one * INVERSE[last + 1], step.zero * INVERSE[last + 1]);
     for at in (0..last).rev() {
         let weight = path[at].weight;
-        path[at + 1].weight += step.one * weight * (at + 1) as f64 / length;
-        path[at].weight = step.zero * weight * (last - at) as f64 / length;
+        path[at + 1].weight += one * weight * (at + 1) as f64;
+        path[at].weight = zero * weight * (last - at) as f64;
     }
 }
 
@@ -149,14 +154,19 @@ fn unwind(steps: &mut Vec<Step>, start: usize, at: usize) {
     let last = path.len() - 1;
     let length = (last + 1) as f64;
     let Step { zero, one, .. } = path[at];
+    let ratio = if one == 0.0 {
+        length / zero
+    } else {
+        zero * INVERSE[last + 1]
+    };
     let mut next = path[last].weight;
     for step in (0..last).rev() {
         let weight = path[step].weight;
         if one == 0.0 {
-            path[step].weight = weight * length / (zero * (last - step) as f64);
+            path[step].weight = weight * ratio * INVERSE[last - step];
         } else {
-            path[step].weight = next * length / ((step + 1) as f64 * one);
-            next = weight - path[step].weight * zero * (last - step) as f64 / length;
+            path[step].weight = next * length * INVERSE[step + 1];
+            next = weight - path[step].weight * ratio * (last - step) as f64;
         }
     }
     for step in at..last {
@@ -171,21 +181,37 @@ fn unwind(steps: &mut Vec<Step>, start: usize, at: usize) {
     steps.pop();
 }
 
-/// The sum of the weights that `unwind` would leave.
-fn unwound_weight(path: &[Step], at: usize) -> f64 {
+/// `1 / n`: explaining is mostly divisions by small whole numbers.
+const INVERSE: [f64; super::MAX_DEPTH + 3] = {
+    let mut inverse = [0.0; super::MAX_DEPTH + 3];
+    let mut n = 1;
+    while n < inverse.len() {
+        inverse[n] = 1.0 / n as f64;
+        n += 1;
+    }
+    inverse
+};
+
+/// The sum of the weights that `unwind` would leave for a step that the row takes, `one` being 1.
+fn unwound_weight(path: &[Step], zero: f64) -> f64 {
     let last = path.len() - 1;
     let length = (last + 1) as f64;
-    let Step { zero, one, .. } = path[at];
-    let mut next = path[last].weight;
-    let mut total = 0.0;
-    for step in (0..last).rev() {
-        if one == 0.0 {
-            total += path[step].weight * length / (zero * (last - step) as f64);
-        } else {
-            let left = next * length / ((step + 1) as f64 * one);
-            total += left;
-            next = path[step].weight - left * zero * (last - step) as f64 / length;
-        }
+    let ratio = zero * INVERSE[last + 1];
+    let (mut next, mut total) = (path[last].weight, 0.0);
+    for (at, step) in path[..last].iter().enumerate().rev() {
+        let left = next * length * INVERSE[at + 1];
+        total += left;
+        next = step.weight - left * ratio * (last - at) as f64;
     }
     total
+}
+
+/// The same for a step that the row does not take, times its `zero`: equal for all such steps.
+fn lost_weight(path: &[Step]) -> f64 {
+    let last = path.len() - 1;
+    let weights = path[..last]
+        .iter()
+        .enumerate()
+        .map(|(at, step)| step.weight * INVERSE[last - at]);
+    weights.sum::<f64>() * (last + 1) as f64
 }

@@ -138,6 +138,8 @@ struct Fit<'a> {
     second: Vec<f32>,
     /// The rows that the tree under way sees.
     drawn: Rows,
+    /// The rows with weight that it does not see.
+    left_out: Vec<u32>,
     trees: Vec<Tree>,
 }
 
@@ -160,6 +162,7 @@ impl<'a> Fit<'a> {
             first: vec![0.0; n_rows],
             second: vec![0.0; n_rows],
             drawn: Rows::default(),
+            left_out: Vec::new(),
             trees: Vec::new(),
             parameters,
             data,
@@ -194,11 +197,19 @@ impl<'a> Fit<'a> {
 
     fn draw_rows(&mut self, round: u64) {
         let share = self.parameters.row_fraction;
-        let drawn = |row: &u32| share >= 1.0 || chance::fraction(self.seed, 2 * round, u64::from(*row)) < share;
+        let drawn = |row: u32| share >= 1.0 || chance::fraction(self.seed, 2 * round, u64::from(row)) < share;
         self.drawn.rows.clear();
-        self.drawn.rows.extend(self.rows.iter().copied().filter(drawn));
+        self.left_out.clear();
+        for &row in &self.rows {
+            let side = if drawn(row) {
+                &mut self.drawn.rows
+            } else {
+                &mut self.left_out
+            };
+            side.push(row);
+        }
         if self.drawn.rows.is_empty() {
-            self.drawn.rows.extend(&self.rows);
+            std::mem::swap(&mut self.drawn.rows, &mut self.left_out);
         }
     }
 
@@ -251,11 +262,8 @@ impl<'a> Fit<'a> {
         grown.nodes.par_iter().map(leaf).collect()
     }
 
-    /// Adds the tree to the scores: by leaf, or by walking where the tree has not seen all rows.
+    /// Adds the tree to the scores: by leaf, and by walking for rows that the tree has not seen.
     fn advance(&mut self, grown: &Grown, values: &[f64]) {
-        if self.drawn.rows.len() < self.rows.len() {
-            return add_walked(grown, values, &self.binned, &mut self.scores);
-        }
         for (node, value) in grown.nodes.iter().zip(values) {
             if let GrownNode::Leaf { start, end, .. } = node {
                 self.drawn.rows[*start..*end]
@@ -263,15 +271,13 @@ impl<'a> Fit<'a> {
                     .for_each(|&row| self.scores[row as usize] += value);
             }
         }
+        let walked = |&row: &u32| values[grown.leaf_of(&self.binned, row as usize)];
+        let walked: Vec<f64> = self.left_out.par_iter().with_min_len(CHUNK).map(walked).collect();
+        self.left_out
+            .iter()
+            .zip(walked)
+            .for_each(|(&row, value)| self.scores[row as usize] += value);
     }
-}
-
-fn add_walked(grown: &Grown, values: &[f64], binned: &BinnedMatrix, scores: &mut [f64]) {
-    scores.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, scores)| {
-        for (at, score) in scores.iter_mut().enumerate() {
-            *score += values[grown.leaf_of(binned, chunk * CHUNK + at)];
-        }
-    });
 }
 
 /// Validation rows, watched round by round.
@@ -298,7 +304,12 @@ impl<'a> Watch<'a> {
     }
 
     fn after(&mut self, fit: &Fit, (grown, values): &(Grown, Vec<f64>)) -> f64 {
-        add_walked(grown, values, &self.binned, &mut self.scores);
+        let walked = |(row, score): (usize, &mut f64)| *score += values[grown.leaf_of(&self.binned, row)];
+        self.scores
+            .par_iter_mut()
+            .enumerate()
+            .with_min_len(CHUNK)
+            .for_each(walked);
         let loss = fit.parameters.loss.mean(&self.data, &self.scores);
         self.history.push(loss);
         if loss < self.best_loss {
