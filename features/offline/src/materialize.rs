@@ -69,21 +69,13 @@ impl OfflineStore {
             online.define(name, &self.view_schema(name)?).await?;
             let rows = self.due(&loaded, from, to)?;
             let values = self.values_of(&loaded, &rows)?;
-            progress(MaterializeProgress {
-                view: name,
-                done: 0,
-                total: rows.len(),
-            });
+            progress(name, 0, rows.len() as u64);
             for start in (0..rows.len()).step_by(BATCH) {
                 let end = rows.len().min(start + BATCH);
                 online
                     .put(name, (start..end).map(|at| rows[at].with(&values, at)).collect())
                     .await?;
-                progress(MaterializeProgress {
-                    view: name,
-                    done: end,
-                    total: rows.len(),
-                });
+                progress(name, end as u64, rows.len() as u64);
             }
             let (rows_read, entities) = (loaded.source.rows_read, rows.len() as u64);
             reports.push(MaterializeReport {
@@ -202,7 +194,7 @@ impl Offline for OfflineEngine {
         let refuse = |error: crate::OfflineStoreError| OfflineError(error.to_string());
         let store = OfflineStore::open(self.definitions.clone(), &self.data_root).map_err(refuse)?;
         store
-            .materialize(self.online.as_ref(), views, from, to, &|_| {})
+            .materialize_between(self.online.as_ref(), views, from, to, &|_, _, _| {})
             .await
             .map_err(refuse)
     }
