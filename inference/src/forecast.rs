@@ -101,12 +101,18 @@ pub struct Future {
 impl Future {
     /// Nothing known ahead.
     pub fn unknown(n_columns: usize) -> Self {
-        Self { n_columns, values: Vec::new() }
+        Self {
+            n_columns,
+            values: Vec::new(),
+        }
     }
 
     /// Column `column` at step `step`, counted from 1; NaN past the end.
     pub fn get(&self, step: usize, column: usize) -> f64 {
-        self.values.get((step - 1) * self.n_columns + column).copied().unwrap_or(f64::NAN)
+        self.values
+            .get((step - 1) * self.n_columns + column)
+            .copied()
+            .unwrap_or(f64::NAN)
     }
 }
 
@@ -140,7 +146,11 @@ fn keep_last(values: &mut Vec<f64>, most: usize) {
 /// The horizon asked, where the model can.
 pub(crate) fn check_horizon(asked: usize, max: usize) -> Result<(), InferenceError> {
     let fits = (1..=max).contains(&asked);
-    if fits { Ok(()) } else { Err(InferenceError::Horizon { asked, max }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(InferenceError::Horizon { asked, max })
+    }
 }
 
 /// `values` with what lies below zero at zero, where the series never is.

@@ -75,7 +75,12 @@ pub fn write_futures(futures: &[Future]) -> Vec<u8> {
 /// `Damaged` where the checksum or the form is wrong.
 pub fn read_futures(bytes: &[u8]) -> Result<Vec<Future>, InferenceError> {
     let mut reader = unseal(bytes, FUTURE_MAGIC, FUTURE_FILE)?;
-    let future = |reader: &mut Reader<'_>| Some(Future { n_columns: reader.len()?, values: reader.numbers()? });
+    let future = |reader: &mut Reader<'_>| {
+        Some(Future {
+            n_columns: reader.len()?,
+            values: reader.numbers()?,
+        })
+    };
     let futures = reader.list(future).filter(|_| reader.bytes.is_empty());
     futures.ok_or_else(|| damaged(FUTURE_FILE, "it does not hold whole rows"))
 }
@@ -109,11 +114,15 @@ fn write_len(bytes: &mut Vec<u8>, len: usize) {
 
 /// Counts and flags are whole numbers, so most lists halve.
 fn write_numbers(bytes: &mut Vec<u8>, numbers: &[f64]) {
-    let narrow = numbers.iter().all(|it| it.is_nan() || f64::from(*it as f32).to_bits() == it.to_bits());
+    let narrow = numbers
+        .iter()
+        .all(|it| it.is_nan() || f64::from(*it as f32).to_bits() == it.to_bits());
     bytes.push(u8::from(narrow));
     write_len(bytes, numbers.len());
     if narrow {
-        numbers.iter().for_each(|it| bytes.extend_from_slice(&(*it as f32).to_le_bytes()));
+        numbers
+            .iter()
+            .for_each(|it| bytes.extend_from_slice(&(*it as f32).to_le_bytes()));
     } else {
         numbers.iter().for_each(|it| bytes.extend_from_slice(&it.to_le_bytes()));
     }
@@ -126,17 +135,25 @@ fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 fn unseal<'a>(bytes: &'a [u8], magic: &[u8; 8], file: &str) -> Result<Reader<'a>, InferenceError> {
-    let at = bytes.len().checked_sub(DIGEST).ok_or_else(|| damaged(file, "it is too short"))?;
+    let at = bytes
+        .len()
+        .checked_sub(DIGEST)
+        .ok_or_else(|| damaged(file, "it is too short"))?;
     let (body, digest) = bytes.split_at(at);
     if Sha256::digest(body).as_slice() != digest {
         return Err(damaged(file, "its checksum is wrong"));
     }
-    let bytes = body.strip_prefix(magic.as_slice()).ok_or_else(|| damaged(file, "it is of another kind"))?;
+    let bytes = body
+        .strip_prefix(magic.as_slice())
+        .ok_or_else(|| damaged(file, "it is of another kind"))?;
     Ok(Reader { bytes })
 }
 
 fn damaged(file: &str, reason: &str) -> InferenceError {
-    InferenceError::Damaged { file: file.to_owned(), reason: reason.to_owned() }
+    InferenceError::Damaged {
+        file: file.to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 /// `None` once the bytes do not suffice.
@@ -172,7 +189,11 @@ impl<'a> Reader<'a> {
         let [narrow] = self.array()?;
         let n = self.len()?;
         match narrow {
-            1 => Some(chunks(self.take(n.checked_mul(4)?)?).map(|it| f64::from(f32::from_le_bytes(it))).collect()),
+            1 => Some(
+                chunks(self.take(n.checked_mul(4)?)?)
+                    .map(|it| f64::from(f32::from_le_bytes(it)))
+                    .collect(),
+            ),
             0 => Some(chunks(self.take(n.checked_mul(8)?)?).map(f64::from_le_bytes).collect()),
             _ => None,
         }
@@ -226,7 +247,13 @@ mod tests {
         let gap = state("a", &[1.0, f64::NAN]);
         let back = ForecastState::from_bytes(&gap.to_bytes()).unwrap();
         assert!(back.recent[0] == 1.0 && back.recent[1].is_nan());
-        let futures = [Future { n_columns: 2, values: vec![0.0, 1.0] }, Future::unknown(2)];
+        let futures = [
+            Future {
+                n_columns: 2,
+                values: vec![0.0, 1.0],
+            },
+            Future::unknown(2),
+        ];
         assert_eq!(read_futures(&write_futures(&futures)).unwrap(), futures);
     }
 

@@ -4,7 +4,9 @@ use foretell_features::row::KeyPart;
 use foretell_features::{DataType, EntityKey, Span, Timestamp};
 
 use super::loaded::ForecastParts;
-use super::{Bucket, ForecastIntervals, ForecastState, Future, LoadedForecast, SeasonalNaive, SeriesEncoders, SeriesSignature};
+use super::{
+    Bucket, ForecastIntervals, ForecastState, Future, LoadedForecast, SeasonalNaive, SeriesEncoders, SeriesSignature,
+};
 use crate::endpoint::AnswerField;
 use crate::manifest::{FORMAT, FeaturePlan, Input, Lineage, MANIFEST_FILE, Manifest, Output, PackageFiles, Task};
 use crate::preprocessing::{Encoder, InputEncoding};
@@ -20,12 +22,23 @@ pub fn tiny_forecast_package() -> PackageFiles {
 }
 
 pub(super) fn parts() -> ForecastParts {
-    let promo = Input { name: "promo".to_owned(), data_type: DataType::Boolean };
-    let numeric = |n: usize| Encoder { inputs: vec![InputEncoding::Numeric; n] };
-    let stores = InputEncoding::Category { categories: vec!["north".to_owned(), "south".to_owned()] };
+    let promo = Input {
+        name: "promo".to_owned(),
+        data_type: DataType::Boolean,
+    };
+    let numeric = |n: usize| Encoder {
+        inputs: vec![InputEncoding::Numeric; n],
+    };
+    let stores = InputEncoding::Category {
+        categories: vec!["north".to_owned(), "south".to_owned()],
+    };
     let scores: Vec<f64> = (-50..=50).map(|it| f64::from(it) / 100.0).collect();
     let totals = scores.iter().map(|it| it / 2.0).collect();
-    let buckets = vec![Bucket { last_step: 5, steps: scores, totals }];
+    let buckets = vec![Bucket {
+        last_step: 5,
+        steps: scores,
+        totals,
+    }];
     ForecastParts {
         signature: SeriesSignature {
             key: vec![("store".to_owned(), DataType::String)],
@@ -34,11 +47,32 @@ pub(super) fn parts() -> ForecastParts {
             known: vec![promo],
             statics: Vec::new(),
         },
-        encoders: SeriesEncoders { key: Encoder { inputs: vec![stores] }, known: numeric(1), statics: numeric(0) },
-        forecaster: Box::new(SeasonalNaive { step: Span::DAY, season: 3, horizon: 5, nonnegative: true }),
-        intervals: ForecastIntervals { exponent: 1.0, floor: 0.1, level_window: 3, buckets, lower_bound: Some(0.0) },
+        encoders: SeriesEncoders {
+            key: Encoder { inputs: vec![stores] },
+            known: numeric(1),
+            statics: numeric(0),
+        },
+        forecaster: Box::new(SeasonalNaive {
+            step: Span::DAY,
+            season: 3,
+            horizon: 5,
+            nonnegative: true,
+        }),
+        intervals: ForecastIntervals {
+            exponent: 1.0,
+            floor: 0.1,
+            level_window: 3,
+            buckets,
+            lower_bound: Some(0.0),
+        },
         states: vec![state("north", &[1.0, 2.0, 3.0]), state("south", &[10.0, 20.0, 30.0])],
-        futures: vec![Future::unknown(1), Future { n_columns: 1, values: vec![1.0; 5] }],
+        futures: vec![
+            Future::unknown(1),
+            Future {
+                n_columns: 1,
+                values: vec![1.0; 5],
+            },
+        ],
     }
 }
 
@@ -62,7 +96,10 @@ pub(super) fn manifest(series: SeriesSignature) -> Manifest {
         task: Task::Forecast,
         algorithm: "seasonal_naive".to_owned(),
         inputs: Vec::new(),
-        outputs: vec![Output { name: "value".to_owned(), field: AnswerField::Value }],
+        outputs: vec![Output {
+            name: "value".to_owned(),
+            field: AnswerField::Value,
+        }],
         plan: FeaturePlan::default(),
         encoder: Encoder::default(),
         calibration: crate::calibration::Calibration::Identity,

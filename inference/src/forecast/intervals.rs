@@ -65,7 +65,10 @@ impl ForecastIntervals {
     /// # Errors
     /// Not of this form, or nothing in it to make an interval of.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InferenceError> {
-        let damaged = |reason: String| InferenceError::Damaged { file: INTERVALS_FILE.to_owned(), reason };
+        let damaged = |reason: String| InferenceError::Damaged {
+            file: INTERVALS_FILE.to_owned(),
+            reason,
+        };
         let it: Self = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         let sorted = |scores: &[f64]| scores.is_sorted() && scores.iter().all(|it| it.is_finite());
         let sound = it.buckets.iter().all(|it| sorted(&it.steps) && sorted(&it.totals));
@@ -83,7 +86,9 @@ impl ForecastIntervals {
 
     fn bucket(&self, step: usize) -> &Bucket {
         let found = self.buckets.iter().find(|it| step <= it.last_step);
-        found.or(self.buckets.last()).expect("there is at least one bucket, checked when read")
+        found
+            .or(self.buckets.last())
+            .expect("there is at least one bucket, checked when read")
     }
 
     fn bounded(&self, value: f64, low: f64, high: f64) -> (f64, f64) {
@@ -103,7 +108,9 @@ fn band(sorted: &[f64], coverage: f64) -> (f64, f64) {
 
 /// The `q`-quantile of sorted scores, linear between them; 0 without scores. Pushed outwards by the one score that is to come.
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return 0.0;
+    };
     let n = sorted.len() as f64;
     let position = (q * (n + 1.0) - 1.0).clamp(0.0, last as f64);
     let below = position.floor();
@@ -120,9 +127,19 @@ mod tests {
     fn intervals(lower_bound: Option<f64>) -> ForecastIntervals {
         let grid: Vec<f64> = (-99..=99).map(|it| f64::from(it) / 100.0).collect();
         let narrow: Vec<f64> = grid.iter().map(|it| it / 10.0).collect();
-        let bucket = |last_step, steps: &[f64]| Bucket { last_step, steps: steps.to_vec(), totals: narrow.clone() };
+        let bucket = |last_step, steps: &[f64]| Bucket {
+            last_step,
+            steps: steps.to_vec(),
+            totals: narrow.clone(),
+        };
         let buckets = vec![bucket(1, &narrow), bucket(3, &grid)];
-        ForecastIntervals { exponent: 1.0, floor: 0.1, level_window: 4, buckets, lower_bound }
+        ForecastIntervals {
+            exponent: 1.0,
+            floor: 0.1,
+            level_window: 4,
+            buckets,
+            lower_bound,
+        }
     }
 
     #[test]

@@ -84,7 +84,11 @@ impl LagLayout {
 
     /// Steps of past covariates that features look at.
     pub fn known_memory(&self) -> usize {
-        if self.known.is_empty() { 0 } else { (26 * self.seasons.short).min(self.memory()) }
+        if self.known.is_empty() {
+            0
+        } else {
+            (26 * self.seasons.short).min(self.memory())
+        }
     }
 
     /// The columns, in order.
@@ -108,11 +112,26 @@ impl LagLayout {
         let recent = &recent[recent.len().saturating_sub(self.memory())..];
         let n_known = self.known.len();
         let known = &known[known.len().saturating_sub(self.known_memory() * n_known)..];
-        let past = Past { values: recent, known, n_known, skip_zeros: self.skip_zeros };
+        let past = Past {
+            values: recent,
+            known,
+            n_known,
+            skip_zeros: self.skip_zeros,
+        };
         let scale = past.scale(self.scale_window, self.seasons.base());
         let common = blocks::common(self, &past, scale);
-        let phases = (0..self.seasons.short).map(|phase| blocks::phase(self, &past, scale, phase)).collect();
-        Origin { layout: self, past, statics, last_time, scale, common, phases }
+        let phases = (0..self.seasons.short)
+            .map(|phase| blocks::phase(self, &past, scale, phase))
+            .collect();
+        Origin {
+            layout: self,
+            past,
+            statics,
+            last_time,
+            scale,
+            common,
+            phases,
+        }
     }
 
     /// Steps back, in whole long seasons, to a value that is known for the step `step`; 0 without a long season.
@@ -134,7 +153,9 @@ impl Origin<'_> {
 
     /// Appends the features of step `step` (from 1 on) to `out`, one per column.
     pub fn row_into(&self, step: usize, future: &Future, out: &mut Vec<f64>) {
-        let time = self.last_time.plus(Span(self.layout.step.0 * i64::try_from(step).expect("a horizon is short")));
+        let time = self.last_time.plus(Span(
+            self.layout.step.0 * i64::try_from(step).expect("a horizon is short"),
+        ));
         out.push(step as f64);
         out.extend_from_slice(&self.common);
         out.extend_from_slice(&self.phases[(step - 1) % self.phases.len()]);

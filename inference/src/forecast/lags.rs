@@ -34,7 +34,10 @@ impl BoostedLags {
         let fits = trees.n_features() == columns.len() && trees.link == Link::Identity;
         if !fits {
             let reason = format!("{} columns, the layout has {}", trees.n_features(), columns.len());
-            return Err(InferenceError::Damaged { file: crate::tree::TREES_FILE.to_owned(), reason });
+            return Err(InferenceError::Damaged {
+                file: crate::tree::TREES_FILE.to_owned(),
+                reason,
+            });
         }
         let mut groups = vec![LEVEL.to_owned()];
         let mut positions = BTreeMap::from([(LEVEL.to_owned(), 0)]);
@@ -46,7 +49,13 @@ impl BoostedLags {
         });
         let group_of = group_of.collect();
         let expected = trees.trees().iter().map(expected_values).collect();
-        Ok(Self { layout, trees, expected, groups, group_of })
+        Ok(Self {
+            layout,
+            trees,
+            expected,
+            groups,
+            group_of,
+        })
     }
 
     /// What its features are.
@@ -116,18 +125,29 @@ impl Forecaster for BoostedLags {
     }
 
     fn forecast(&self, state: &ForecastState, horizon: usize, future: &Future) -> Result<Vec<f64>, InferenceError> {
-        let mut values =
-            self.rows(state, horizon, future, |origin, row| Ok(self.trees.raw_row(row)? * origin.scale()))?;
+        let mut values = self.rows(state, horizon, future, |origin, row| {
+            Ok(self.trees.raw_row(row)? * origin.scale())
+        })?;
         clip(&mut values, self.layout.nonnegative);
         Ok(values)
     }
 
     fn advance(&self, state: &mut ForecastState, observation: f64, known: &[f64]) -> Result<(), InferenceError> {
         if known.len() != self.layout.known.len() {
-            let reason = format!("{} known covariates came, the model has {}", known.len(), self.layout.known.len());
+            let reason = format!(
+                "{} known covariates came, the model has {}",
+                known.len(),
+                self.layout.known.len()
+            );
             return Err(InferenceError::Request(reason));
         }
-        state.push(self.layout.step, observation, known, self.layout.memory(), self.layout.known_memory());
+        state.push(
+            self.layout.step,
+            observation,
+            known,
+            self.layout.memory(),
+            self.layout.known_memory(),
+        );
         Ok(())
     }
 
@@ -139,11 +159,16 @@ impl Forecaster for BoostedLags {
     ) -> Result<Vec<(String, Vec<f64>)>, InferenceError> {
         let steps = self.rows(state, horizon, future, |origin, row| Ok(self.parts(origin, row)))?;
         let named = self.groups.iter().enumerate();
-        Ok(named.map(|(at, name)| (name.clone(), steps.iter().map(|parts| parts[at]).collect())).collect())
+        Ok(named
+            .map(|(at, name)| (name.clone(), steps.iter().map(|parts| parts[at]).collect()))
+            .collect())
     }
 
     fn to_files(&self) -> Vec<(String, Vec<u8>)> {
-        vec![form_file(&ForecasterForm::BoostedLags(self.layout.clone())), self.trees.to_file()]
+        vec![
+            form_file(&ForecasterForm::BoostedLags(self.layout.clone())),
+            self.trees.to_file(),
+        ]
     }
 }
 
@@ -160,12 +185,23 @@ mod tests {
     }
 
     fn split(feature: usize, threshold: f64, left: u32, right: u32) -> Node {
-        Node::Numeric { feature: feature as u32, threshold, missing_left: true, left, right, cover: 10.0 }
+        Node::Numeric {
+            feature: feature as u32,
+            threshold,
+            missing_left: true,
+            left,
+            right,
+            cover: 10.0,
+        }
     }
 
     /// Promotion adds a half of the level, the step takes a tenth from the third on.
     fn model() -> BoostedLags {
-        let promo = KnownColumn { name: "promo".into(), kind: foretell_features::ColumnKind::Numeric, usual: Some(0.0) };
+        let promo = KnownColumn {
+            name: "promo".into(),
+            kind: foretell_features::ColumnKind::Numeric,
+            usual: Some(0.0),
+        };
         let layout = LagLayout {
             step: Span::DAY,
             horizon: 4,
@@ -179,8 +215,12 @@ mod tests {
         };
         let at = |name: &str| layout.columns().iter().position(|it| it.name == name).unwrap();
         let trees = vec![
-            Tree { nodes: vec![split(at("promo"), 0.5, 1, 2), leaf(0.0, 8.0), leaf(0.5, 2.0)] },
-            Tree { nodes: vec![split(at("step"), 2.5, 1, 2), leaf(0.0, 5.0), leaf(-0.1, 5.0)] },
+            Tree {
+                nodes: vec![split(at("promo"), 0.5, 1, 2), leaf(0.0, 8.0), leaf(0.5, 2.0)],
+            },
+            Tree {
+                nodes: vec![split(at("step"), 2.5, 1, 2), leaf(0.0, 5.0), leaf(-0.1, 5.0)],
+            },
         ];
         let trees = TreeEnsemble::new(layout.columns().len(), 1.0, Link::Identity, trees).unwrap();
         BoostedLags::new(layout, trees).unwrap()
@@ -189,7 +229,10 @@ mod tests {
     #[test]
     fn values_are_ratios_of_the_recent_level_and_components_sum_to_them() {
         let state = state("a", &[20.0; 40]);
-        let future = Future { n_columns: 1, values: vec![0.0, 1.0, 0.0, 1.0] };
+        let future = Future {
+            n_columns: 1,
+            values: vec![0.0, 1.0, 0.0, 1.0],
+        };
         let values = model().forecast(&state, 4, &future).unwrap();
         for (got, expected) in values.iter().zip([20.0, 30.0, 18.0, 28.0]) {
             let close = (got - expected).abs() < 1e-9;

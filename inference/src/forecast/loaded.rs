@@ -98,9 +98,17 @@ impl LoadedForecast {
     /// # Errors
     /// `Damaged` where the parts do not fit, or a series is there twice.
     pub fn assemble(parts: ForecastParts) -> Result<Self, InferenceError> {
-        let ForecastParts { signature, encoders, forecaster, intervals, states, futures } = parts;
+        let ForecastParts {
+            signature,
+            encoders,
+            forecaster,
+            intervals,
+            states,
+            futures,
+        } = parts;
         let known = encoders.known.compile(&signature.known)?;
-        let by_key: HashMap<EntityKey, usize> = states.iter().enumerate().map(|(at, it)| (it.key.clone(), at)).collect();
+        let by_key: HashMap<EntityKey, usize> =
+            states.iter().enumerate().map(|(at, it)| (it.key.clone(), at)).collect();
         let fits = by_key.len() == states.len()
             && futures.len() == states.len()
             && futures.iter().all(|it| it.n_columns == signature.known.len())
@@ -110,7 +118,16 @@ impl LoadedForecast {
         if !fits {
             return Err(damaged(STATES_FILE, "its series do not fit the manifest".to_owned()));
         }
-        Ok(Self { signature, encoders, known, forecaster, intervals, states, futures, by_key })
+        Ok(Self {
+            signature,
+            encoders,
+            known,
+            forecaster,
+            intervals,
+            states,
+            futures,
+            by_key,
+        })
     }
 
     /// What a caller must know.
@@ -162,14 +179,26 @@ impl LoadedForecast {
         let future = self.future(state, horizon, future)?;
         let values = self.forecaster.forecast(state, horizon, &future)?;
         if !values.iter().all(|it| it.is_finite()) {
-            return Err(InferenceError::Request(format!("series `{}` has no finite forecast; check its state", state.key)));
+            return Err(InferenceError::Request(format!(
+                "series `{}` has no finite forecast; check its state",
+                state.key
+            )));
         }
         let components = self.forecaster.components(state, horizon, &future)?;
         let bounds = self.intervals.steps(state, &values, coverage);
         let (lower, upper) = self.intervals.total(state, &values, coverage);
-        let step = |(at, (&value, &(lower, upper)))| Step { time: self.time(state, at), value, lower, upper };
+        let step = |(at, (&value, &(lower, upper)))| Step {
+            time: self.time(state, at),
+            value,
+            lower,
+            upper,
+        };
         let steps = values.iter().zip(&bounds).enumerate().map(step).collect();
-        Ok(SeriesPrediction { steps, total: (values.iter().sum(), lower, upper), components })
+        Ok(SeriesPrediction {
+            steps,
+            total: (values.iter().sum(), lower, upper),
+            components,
+        })
     }
 
     /// The state one observation later, with the covariates of that step by name.
@@ -195,7 +224,11 @@ impl LoadedForecast {
     pub fn golden(&self) -> Result<Vec<GoldenSeries>, InferenceError> {
         let n = self.states.len();
         let picks = std::collections::BTreeSet::from([0, n / 2, n.saturating_sub(1)]);
-        picks.into_iter().filter(|&it| it < n).map(|at| self.golden_of(&self.states[at].key)).collect()
+        picks
+            .into_iter()
+            .filter(|&it| it < n)
+            .map(|at| self.golden_of(&self.states[at].key))
+            .collect()
     }
 
     fn golden_of(&self, series: &EntityKey) -> Result<GoldenSeries, InferenceError> {
@@ -242,7 +275,10 @@ impl LoadedForecast {
         let mut future = self.packaged_future(state, horizon);
         let Some(rows) = rows else { return Ok(future) };
         if rows.len() < horizon {
-            let reason = format!("`future` has {} rows, the horizon is {horizon}; send one per step", rows.len());
+            let reason = format!(
+                "`future` has {} rows, the horizon is {horizon}; send one per step",
+                rows.len()
+            );
             return Err(InferenceError::Request(reason));
         }
         let n = future.n_columns;
@@ -257,7 +293,9 @@ impl LoadedForecast {
     /// A state that was advanced since training starts later in the package's future.
     fn packaged_future(&self, state: &ForecastState, horizon: usize) -> Future {
         let n_columns = self.signature.known.len();
-        let Some(&at) = self.by_key.get(&state.key) else { return Future::unknown(n_columns) };
+        let Some(&at) = self.by_key.get(&state.key) else {
+            return Future::unknown(n_columns);
+        };
         let advanced = state.last_time.since(self.states[at].last_time).0 / self.signature.step.0;
         let skipped = usize::try_from(advanced).unwrap_or(0).saturating_mul(n_columns);
         let known = self.futures[at].values.get(skipped..).unwrap_or_default();
@@ -269,7 +307,10 @@ impl LoadedForecast {
     fn check_names(&self, row: &BTreeMap<String, Value>) -> Result<(), InferenceError> {
         let names = || self.signature.known.iter().map(|it| it.name.as_str());
         match row.keys().find(|name| !names().any(|it| it == name.as_str())) {
-            Some(name) => Err(InferenceError::UnknownInput { name: name.clone(), hint: nearest(name, names()) }),
+            Some(name) => Err(InferenceError::UnknownInput {
+                name: name.clone(),
+                hint: nearest(name, names()),
+            }),
             None => Ok(()),
         }
     }
@@ -279,7 +320,11 @@ impl LoadedForecast {
         let values: Vec<Value> = sent.iter().map(|it| it.cloned().unwrap_or_default()).collect();
         let mut encoded = vec![f64::NAN; out.len()];
         self.known.encode_into(&values, &mut encoded)?;
-        let named = sent.iter().zip(encoded).zip(out).filter(|((sent, _), _)| sent.is_some());
+        let named = sent
+            .iter()
+            .zip(encoded)
+            .zip(out)
+            .filter(|((sent, _), _)| sent.is_some());
         named.for_each(|((_, value), slot)| *slot = value);
         Ok(())
     }
@@ -313,7 +358,10 @@ fn read_forecaster(files: &PackageFiles) -> Result<Box<dyn Forecaster>, Inferenc
             if layout.seasons.short == 0 || layout.seasons.long == Some(0) || layout.step.0 <= 0 {
                 return Err(damaged(FORECASTER_FILE, "its season or step is 0".to_owned()));
             }
-            Box::new(BoostedLags::new(layout, TreeEnsemble::from_bytes(file(files, TREES_FILE)?)?)?)
+            Box::new(BoostedLags::new(
+                layout,
+                TreeEnsemble::from_bytes(file(files, TREES_FILE)?)?,
+            )?)
         }
     })
 }
@@ -324,7 +372,11 @@ fn compare(row: usize, expected: &[f64], got: &[f64]) -> Result<(), InferenceErr
         !close
     };
     if expected.len() != got.len() {
-        return Err(InferenceError::Golden { row, expected: expected.len() as f64, got: got.len() as f64 });
+        return Err(InferenceError::Golden {
+            row,
+            expected: expected.len() as f64,
+            got: got.len() as f64,
+        });
     }
     match expected.iter().zip(got).find(differs) {
         Some((&expected, &got)) => Err(InferenceError::Golden { row, expected, got }),
@@ -337,7 +389,9 @@ fn check_coverage(level: Option<f64>) -> Result<f64, InferenceError> {
     if level > 0.0 && level < 1.0 {
         Ok(level)
     } else {
-        Err(InferenceError::Request(format!("interval must lie between 0 and 1, such as 0.9. got=`{level}`")))
+        Err(InferenceError::Request(format!(
+            "interval must lie between 0 and 1, such as 0.9. got=`{level}`"
+        )))
     }
 }
 
@@ -351,7 +405,10 @@ fn file<'a>(files: &'a PackageFiles, name: &str) -> Result<&'a [u8], InferenceEr
 }
 
 fn damaged(file: &str, reason: String) -> InferenceError {
-    InferenceError::Damaged { file: file.to_owned(), reason }
+    InferenceError::Damaged {
+        file: file.to_owned(),
+        reason,
+    }
 }
 
 #[cfg(test)]

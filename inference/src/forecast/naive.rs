@@ -28,9 +28,13 @@ impl SeasonalNaive {
 
     fn value(&self, recent: &[f64], step: usize) -> f64 {
         let back = self.season - (step - 1) % self.season;
-        let same_phase = (0..).map(|seasons| back + seasons * self.season).take_while(|&it| it <= recent.len());
+        let same_phase = (0..)
+            .map(|seasons| back + seasons * self.season)
+            .take_while(|&it| it <= recent.len());
         let found = same_phase.map(|it| recent[recent.len() - it]).find(|it| !it.is_nan());
-        found.or_else(|| recent.iter().rev().copied().find(|it| !it.is_nan())).unwrap_or(0.0)
+        found
+            .or_else(|| recent.iter().rev().copied().find(|it| !it.is_nan()))
+            .unwrap_or(0.0)
     }
 }
 
@@ -60,7 +64,10 @@ impl Forecaster for SeasonalNaive {
         let values = self.forecast(state, horizon, future)?;
         let level = state.level(self.season);
         let seasonal = values.iter().map(|it| it - level).collect();
-        Ok(vec![("level".to_owned(), vec![level; horizon]), ("seasonal".to_owned(), seasonal)])
+        Ok(vec![
+            ("level".to_owned(), vec![level; horizon]),
+            ("seasonal".to_owned(), seasonal),
+        ])
     }
 
     fn to_files(&self) -> Vec<(String, Vec<u8>)> {
@@ -81,10 +88,18 @@ mod tests {
 
     #[test]
     fn the_last_season_is_repeated_and_gaps_look_further_back() {
-        let model = SeasonalNaive { step: Span::DAY, season: 3, horizon: 5, nonnegative: true };
+        let model = SeasonalNaive {
+            step: Span::DAY,
+            season: 3,
+            horizon: 5,
+            nonnegative: true,
+        };
         let state = state("a", &[1.0, 2.0, 3.0, 4.0, f64::NAN, -6.0]);
         let values = model.forecast(&state, 5, &Future::default()).unwrap();
         assert_eq!(values, [4.0, 2.0, 0.0, 4.0, 2.0]);
-        assert!(matches!(model.forecast(&state, 6, &Future::default()), Err(InferenceError::Horizon { asked: 6, max: 5 })));
+        assert!(matches!(
+            model.forecast(&state, 6, &Future::default()),
+            Err(InferenceError::Horizon { asked: 6, max: 5 })
+        ));
     }
 }

@@ -18,8 +18,14 @@ impl Seasons {
         let usual = Self::usual(step);
         match asked {
             [] => usual,
-            [short] => Self { short: (*short).max(1), long: usual.long.filter(|it| it % short.max(&1) == 0 && it > short) },
-            [short, long, ..] => Self { short: (*short).max(1), long: Some(*long).filter(|it| it > short) },
+            [short] => Self {
+                short: (*short).max(1),
+                long: usual.long.filter(|it| it % short.max(&1) == 0 && it > short),
+            },
+            [short, long, ..] => Self {
+                short: (*short).max(1),
+                long: Some(*long).filter(|it| it > short),
+            },
         }
     }
 
@@ -27,10 +33,16 @@ impl Seasons {
         let per_day = Span::DAY.0 / step.0.max(1);
         let whole = per_day >= 1 && step.0 * per_day == Span::DAY.0;
         match (whole, per_day) {
-            (true, 1) => Self { short: 7, long: Some(364) },
+            (true, 1) => Self {
+                short: 7,
+                long: Some(364),
+            },
             (true, 2..=288) => {
                 let day = usize::try_from(per_day).expect("at most 288");
-                Self { short: day, long: Some(7 * day) }
+                Self {
+                    short: day,
+                    long: Some(7 * day),
+                }
             }
             _ if step.0 == 7 * Span::DAY.0 => Self { short: 52, long: None },
             _ if (28..=31).contains(&(step.0 / Span::DAY.0)) => Self { short: 12, long: None },
@@ -71,7 +83,11 @@ mod tests {
             ("1d", &[5, 20], 5, Some(20)),
         ];
         for (step, asked, short, long) in cases {
-            assert_eq!(Seasons::of(step.parse().unwrap(), asked), Seasons { short, long }, "{step} {asked:?}");
+            assert_eq!(
+                Seasons::of(step.parse().unwrap(), asked),
+                Seasons { short, long },
+                "{step} {asked:?}"
+            );
         }
     }
 }

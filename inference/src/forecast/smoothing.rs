@@ -96,7 +96,13 @@ impl Smoothing {
     }
 
     fn update(&mut self, error: f64) {
-        let SmoothingParameters { form, alpha, beta, gamma, phi } = self.parameters;
+        let SmoothingParameters {
+            form,
+            alpha,
+            beta,
+            gamma,
+            phi,
+        } = self.parameters;
         let base = self.level + phi * self.trend;
         let season = self.seasonal.first().copied().unwrap_or(0.0);
         let (base_error, season_error) = match form {
@@ -123,7 +129,11 @@ impl Smoothing {
             (SeasonForm::Multiplicative, Some(it)) => (self.level + trend) * (it - 1.0),
             _ => 0.0,
         };
-        Ahead { level: self.level, trend, seasonal }
+        Ahead {
+            level: self.level,
+            trend,
+            seasonal,
+        }
     }
 
     fn path(&self, horizon: usize, skip_zeros: bool) -> Vec<Ahead> {
@@ -170,9 +180,20 @@ impl Smoothing {
             return Err(refuse());
         }
         let (seasonal, idle) = numbers[PARAMETERS..].split_at(n_seasonal);
-        let parameters =
-            SmoothingParameters { form, alpha: numbers[1], beta: numbers[2], gamma: numbers[3], phi: numbers[4] };
-        Ok(Self { parameters, level: numbers[5], trend: numbers[6], seasonal: seasonal.to_vec(), idle: idle.to_vec() })
+        let parameters = SmoothingParameters {
+            form,
+            alpha: numbers[1],
+            beta: numbers[2],
+            gamma: numbers[3],
+            phi: numbers[4],
+        };
+        Ok(Self {
+            parameters,
+            level: numbers[5],
+            trend: numbers[6],
+            seasonal: seasonal.to_vec(),
+            idle: idle.to_vec(),
+        })
     }
 }
 
@@ -183,7 +204,10 @@ impl Ahead {
 
     /// The same level and trend, the season making up the difference.
     fn at(self, value: f64) -> Self {
-        Self { seasonal: value - self.level - self.trend, ..self }
+        Self {
+            seasonal: value - self.level - self.trend,
+            ..self
+        }
     }
 }
 
@@ -198,7 +222,9 @@ impl ExponentialSmoothing {
         let smoothing = Smoothing::from_numbers(&state.numbers, self.season)?;
         let mut path = smoothing.path(horizon, self.skip_zeros);
         if self.nonnegative {
-            path.iter_mut().filter(|it| it.sum() < 0.0).for_each(|it| *it = it.at(0.0));
+            path.iter_mut()
+                .filter(|it| it.sum() < 0.0)
+                .for_each(|it| *it = it.at(0.0));
         }
         Ok(path)
     }
@@ -231,7 +257,11 @@ impl Forecaster for ExponentialSmoothing {
     ) -> Result<Vec<(String, Vec<f64>)>, InferenceError> {
         let path = self.path(state, horizon)?;
         let part = |name: &str, of: fn(&Ahead) -> f64| (name.to_owned(), path.iter().map(of).collect());
-        Ok(vec![part("level", |it| it.level), part("trend", |it| it.trend), part("seasonal", |it| it.seasonal)])
+        Ok(vec![
+            part("level", |it| it.level),
+            part("trend", |it| it.trend),
+            part("seasonal", |it| it.seasonal),
+        ])
     }
 
     fn to_files(&self) -> Vec<(String, Vec<u8>)> {
@@ -245,12 +275,30 @@ mod tests {
     use crate::forecast::fixture::state;
 
     fn seasonal(form: SeasonForm, season: &[f64]) -> Smoothing {
-        let parameters = SmoothingParameters { form, alpha: 0.2, beta: 0.05, gamma: 0.1, phi: 0.9 };
-        Smoothing { parameters, level: 10.0, trend: 1.0, seasonal: season.to_vec(), idle: vec![0.0; season.len()] }
+        let parameters = SmoothingParameters {
+            form,
+            alpha: 0.2,
+            beta: 0.05,
+            gamma: 0.1,
+            phi: 0.9,
+        };
+        Smoothing {
+            parameters,
+            level: 10.0,
+            trend: 1.0,
+            seasonal: season.to_vec(),
+            idle: vec![0.0; season.len()],
+        }
     }
 
     fn model(season: usize) -> ExponentialSmoothing {
-        ExponentialSmoothing { step: Span::DAY, season, horizon: 9, nonnegative: true, skip_zeros: true }
+        ExponentialSmoothing {
+            step: Span::DAY,
+            season,
+            horizon: 9,
+            nonnegative: true,
+            skip_zeros: true,
+        }
     }
 
     #[test]
@@ -258,7 +306,11 @@ mod tests {
         let mut state = state("a", &[1.0]);
         state.numbers = seasonal(SeasonForm::Additive, &[1.0, -1.0]).to_numbers();
         let got = model(2).forecast(&state, 3, &Future::default()).unwrap();
-        let expected = [10.0 + 0.9 + 1.0, 10.0 + 0.9 + 0.81 - 1.0, 10.0 + 0.9 + 0.81 + 0.729 + 1.0];
+        let expected = [
+            10.0 + 0.9 + 1.0,
+            10.0 + 0.9 + 0.81 - 1.0,
+            10.0 + 0.9 + 0.81 + 0.729 + 1.0,
+        ];
         for (got, expected) in got.iter().zip(expected) {
             let close = (got - expected).abs() < 1e-12;
             assert!(close, "{got} {expected}");
@@ -300,7 +352,12 @@ mod tests {
     fn numbers_of_another_season_are_refused() {
         let numbers = seasonal(SeasonForm::Additive, &[1.0, -1.0]).to_numbers();
         assert!(Smoothing::from_numbers(&numbers, 2).is_ok());
-        for (numbers, season) in [(&numbers[..], 3), (&numbers[..8], 2), (&[][..], 2), (&[f64::NAN][..], 1)] {
+        for (numbers, season) in [
+            (&numbers[..], 3),
+            (&numbers[..8], 2),
+            (&[][..], 2),
+            (&[f64::NAN][..], 1),
+        ] {
             assert!(Smoothing::from_numbers(numbers, season).is_err());
         }
     }

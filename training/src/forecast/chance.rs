@@ -34,7 +34,9 @@ impl Chance {
             return (1..=most).collect();
         }
         let stretch = most as f64 / n as f64;
-        let mut picks: Vec<usize> = (0..n).map(|at| 1 + ((at as f64 + self.unit()) * stretch) as usize).collect();
+        let mut picks: Vec<usize> = (0..n)
+            .map(|at| 1 + ((at as f64 + self.unit()) * stretch) as usize)
+            .collect();
         picks.iter_mut().for_each(|it| *it = (*it).min(most));
         picks.dedup();
         picks

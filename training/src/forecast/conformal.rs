@@ -47,8 +47,10 @@ pub fn calibrate(panel: &Panel, trials: &[Trial]) -> Calibrated {
     let spreads = spreads(panel, &intervals, &residuals);
     let scale = |it: &Residual| intervals.scale(it.value, it.level, spreads[it.series]);
     let steps: Vec<(usize, f64)> = residuals.iter().map(|it| (it.step, it.error / scale(it))).collect();
-    let totals: Vec<(usize, f64)> =
-        trials.iter().flat_map(|it| total_scores(&intervals, it, spreads[it.window.series])).collect();
+    let totals: Vec<(usize, f64)> = trials
+        .iter()
+        .flat_map(|it| total_scores(&intervals, it, spreads[it.window.series]))
+        .collect();
     intervals.buckets = buckets(panel, &steps, &totals);
     Calibrated { intervals, spreads }
 }
@@ -56,7 +58,9 @@ pub fn calibrate(panel: &Panel, trials: &[Trial]) -> Calibrated {
 impl Calibrated {
     /// Gives the trials' states the spread of their series.
     pub fn widen(&self, trials: &mut [Trial]) {
-        trials.iter_mut().for_each(|it| it.state.spread = self.spreads[it.window.series]);
+        trials
+            .iter_mut()
+            .for_each(|it| it.state.spread = self.spreads[it.window.series]);
     }
 }
 
@@ -64,13 +68,15 @@ fn residuals(intervals: &ForecastIntervals, trials: &[Trial]) -> Vec<Residual> {
     let of = |trial: &Trial| {
         let level = trial.state.level(intervals.level_window);
         let steps = (1..).zip(&trial.observed).zip(&trial.values).zip(&trial.judged);
-        let judged = steps.filter(|(_, judged)| **judged).map(|(((step, observed), value), _)| Residual {
-            series: trial.window.series,
-            step,
-            value: *value,
-            error: observed - value,
-            level,
-        });
+        let judged = steps
+            .filter(|(_, judged)| **judged)
+            .map(|(((step, observed), value), _)| Residual {
+                series: trial.window.series,
+                step,
+                value: *value,
+                error: observed - value,
+                level,
+            });
         judged.collect::<Vec<_>>()
     };
     trials.iter().flat_map(of).collect()
@@ -78,8 +84,10 @@ fn residuals(intervals: &ForecastIntervals, trials: &[Trial]) -> Vec<Residual> {
 
 /// The slope of the log of the mean absolute error over the log of the forecast, over ten bins of equal size.
 fn exponent(residuals: &[Residual]) -> f64 {
-    let mut points: Vec<(f64, f64)> =
-        residuals.iter().map(|it| (it.value.abs().max(FLOOR * it.level).ln(), it.error.abs())).collect();
+    let mut points: Vec<(f64, f64)> = residuals
+        .iter()
+        .map(|it| (it.value.abs().max(FLOOR * it.level).ln(), it.error.abs()))
+        .collect();
     points.retain(|(size, error)| size.is_finite() && error.is_finite());
     points.sort_by(|a, b| a.partial_cmp(b).expect("finite numbers compare"));
     let bins = points.chunks(points.len().div_ceil(10).max(1));
@@ -89,7 +97,11 @@ fn exponent(residuals: &[Residual]) -> f64 {
     let covariance: f64 = bins.iter().map(|it| (it.0 - x) * (it.1 - y)).sum();
     let variance: f64 = bins.iter().map(|it| (it.0 - x).powi(2)).sum();
     // Sizes within a few percent of each other tell nothing of the slope.
-    if variance > 0.01 { (covariance / variance).clamp(0.0, 1.0) } else { 0.5 }
+    if variance > 0.01 {
+        (covariance / variance).clamp(0.0, 1.0)
+    } else {
+        0.5
+    }
 }
 
 /// Mean absolute scaled error by series, per that of all, drawn towards 1 where a series has few errors.
@@ -103,7 +115,9 @@ fn spreads(panel: &Panel, intervals: &ForecastIntervals, residuals: &[Residual])
     }
     let usable = overall > 0.0;
     let spread = |(sum, n): (f64, f64)| (SHRINKAGE + sum / overall) / (SHRINKAGE + n);
-    sums.into_iter().map(|it| if usable { spread(it) } else { 1.0 }).collect()
+    sums.into_iter()
+        .map(|it| if usable { spread(it) } else { 1.0 })
+        .collect()
 }
 
 /// Errors of the sums of the first steps, scaled: one per step. Steps without an observation are in neither sum.
@@ -132,7 +146,11 @@ fn buckets(panel: &Panel, steps: &[(usize, f64)], totals: &[(usize, f64)]) -> Ve
             continue;
         }
         let of = |scores: &[(usize, f64)]| grid(scores.iter().filter(within).map(|it| it.1).collect());
-        buckets.push(Bucket { last_step, steps: of(steps), totals: of(totals) });
+        buckets.push(Bucket {
+            last_step,
+            steps: of(steps),
+            totals: of(totals),
+        });
         after = last_step;
     }
     join_a_poor_last_bucket(buckets, steps, totals)
@@ -147,7 +165,11 @@ fn join_a_poor_last_bucket(mut buckets: Vec<Bucket>, steps: &[(usize, f64)], tot
         buckets.pop();
         let before = buckets.iter().rev().nth(1).map_or(0, |it| it.last_step);
         let of = |scores: &[(usize, f64)]| grid(scores.iter().filter(|it| it.0 > before).map(|it| it.1).collect());
-        let joined = Bucket { last_step, steps: of(steps), totals: of(totals) };
+        let joined = Bucket {
+            last_step,
+            steps: of(steps),
+            totals: of(totals),
+        };
         *buckets.last_mut().expect("there was more than one") = joined;
     }
     buckets
@@ -155,7 +177,9 @@ fn join_a_poor_last_bucket(mut buckets: Vec<Bucket>, steps: &[(usize, f64)], tot
 
 /// One, two, four, .. base units ahead.
 fn bucket_ends(base: usize, horizon: usize) -> Vec<usize> {
-    let mut ends: Vec<usize> = std::iter::successors(Some(base), |it| Some(it * 2)).take_while(|it| *it < horizon).collect();
+    let mut ends: Vec<usize> = std::iter::successors(Some(base), |it| Some(it * 2))
+        .take_while(|it| *it < horizon)
+        .collect();
     ends.push(horizon);
     ends
 }

@@ -46,7 +46,12 @@ impl Default for BoostedLagsEstimator {
             column_fraction: 0.6,
             ..Parameters::for_loss(Loss::Squared)
         };
-        Self { parameters, rows: 400_000, scale_window: 0, size_weight: 0.5 }
+        Self {
+            parameters,
+            rows: 400_000,
+            scale_window: 0,
+            size_weight: 0.5,
+        }
     }
 }
 
@@ -59,9 +64,14 @@ impl BoostedLagsEstimator {
         let mut estimator = Self::default();
         let mut rest = named.clone();
         let mut own = |name: &str| -> Result<Option<f64>, ForecastError> {
-            let Some(value) = rest.remove(name) else { return Ok(None) };
+            let Some(value) = rest.remove(name) else {
+                return Ok(None);
+            };
             let number = value.as_f64().filter(|it| *it >= 0.0 && *it <= 1e8);
-            number.map(Some).ok_or_else(|| ForecastError::Parameter { name: name.to_owned(), got: value })
+            number.map(Some).ok_or_else(|| ForecastError::Parameter {
+                name: name.to_owned(),
+                got: value,
+            })
         };
         if let Some(rows) = own("rows")? {
             estimator.rows = (rows as usize).max(1_000);
@@ -79,7 +89,10 @@ impl BoostedLagsEstimator {
     fn layout(&self, panel: &Panel) -> LagLayout {
         let base = panel.seasons.base();
         let longest = panel.series.iter().map(|it| it.test_start).max().unwrap_or(0);
-        let long = panel.seasons.long.map_or(usize::MAX, |it| it * panel.horizon().div_ceil(it));
+        let long = panel
+            .seasons
+            .long
+            .map_or(usize::MAX, |it| it * panel.horizon().div_ceil(it));
         // Half a long season of origins must have seen a whole one, or nothing can be learnt from it.
         let enough = |years: usize| longest >= long.saturating_mul(years).saturating_add(long / 2);
         LagLayout {
@@ -87,7 +100,11 @@ impl BoostedLagsEstimator {
             horizon: panel.horizon(),
             seasons: panel.seasons,
             years: (1..=2).filter(|it| enough(*it)).max().unwrap_or(0),
-            scale_window: if self.scale_window > 0 { self.scale_window } else { 4 * base },
+            scale_window: if self.scale_window > 0 {
+                self.scale_window
+            } else {
+                4 * base
+            },
             nonnegative: panel.nonnegative,
             skip_zeros: panel.skip_zeros,
             known: panel.known.clone(),
@@ -101,20 +118,27 @@ impl ForecastEstimator for BoostedLagsEstimator {
         let layout = self.layout(fit.panel);
         let kinds: Vec<ColumnKind> = layout.columns().iter().map(|it| it.kind).collect();
         let train = self.rows(fit.panel, &layout, &sample(fit.panel, fit.ends, self.rows, fit.seed));
-        let watched = fit.watch.map(|windows| self.rows(fit.panel, &layout, &watched(windows)));
+        let watched = fit
+            .watch
+            .map(|windows| self.rows(fit.panel, &layout, &watched(windows)));
         let mut parameters = self.parameters.clone();
         parameters.rounds = fit.rounds.unwrap_or(parameters.rounds).max(1);
         let rounds = parameters.rounds;
         let mut tell = |round: usize, loss: f64| {
             if round % 50 == 0 {
-                (fit.progress)(&format!("boosted_lags: tree {round} of at most {rounds}, validation loss {loss:.5}"));
+                (fit.progress)(&format!(
+                    "boosted_lags: tree {round} of at most {rounds}, validation loss {loss:.5}"
+                ));
             }
         };
         let data = train.data(&kinds);
         let valid = watched.as_ref().map(|it| it.data(&kinds));
         let fitted = Booster::new(parameters).fit(&data, valid.as_ref(), fit.seed, &mut tell)?;
         let rounds = fitted.best_iteration;
-        Ok(Box::new(Fitted { model: BoostedLags::new(layout, fitted.ensemble)?, rounds }))
+        Ok(Box::new(Fitted {
+            model: BoostedLags::new(layout, fitted.ensemble)?,
+            rounds,
+        }))
     }
 }
 
@@ -162,7 +186,10 @@ struct Rows {
 
 impl Rows {
     fn data<'a>(&'a self, kinds: &'a [ColumnKind]) -> BoostData<'a> {
-        BoostData { weight: Some(&self.weight), ..BoostData::new(&self.x, kinds, &self.label) }
+        BoostData {
+            weight: Some(&self.weight),
+            ..BoostData::new(&self.x, kinds, &self.label)
+        }
     }
 }
 
@@ -173,7 +200,11 @@ impl BoostedLagsEstimator {
             draws.par_iter().map(|draw| self.rows_of(panel, layout, draw)).collect();
         let width = layout.columns().len();
         let n: usize = parts.iter().map(|it| it.1.len()).sum();
-        let (mut x, mut label, mut weight) = (Vec::with_capacity(n * width), Vec::with_capacity(n), Vec::with_capacity(n));
+        let (mut x, mut label, mut weight) = (
+            Vec::with_capacity(n * width),
+            Vec::with_capacity(n),
+            Vec::with_capacity(n),
+        );
         for part in parts {
             x.extend(part.0);
             label.extend(part.1);
@@ -181,7 +212,11 @@ impl BoostedLagsEstimator {
         }
         let mean = super::metrics::mean(weight.iter().copied());
         weight.iter_mut().for_each(|it| *it /= mean);
-        Rows { x: FeatureMatrix::from_rows(width, x), label, weight }
+        Rows {
+            x: FeatureMatrix::from_rows(width, x),
+            label,
+            weight,
+        }
     }
 
     fn rows_of(&self, panel: &Panel, layout: &LagLayout, draw: &Draw) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
@@ -190,7 +225,11 @@ impl BoostedLagsEstimator {
         let known = &series.known[..(draw.origin * n_known).min(series.known.len())];
         let last_time = panel.last_time(series, draw.origin);
         let origin = layout.origin_of(&series.values[..draw.origin], known, &series.statics, last_time);
-        let future = if draw.blind { Future::unknown(n_known) } else { panel.future(series, draw.origin) };
+        let future = if draw.blind {
+            Future::unknown(n_known)
+        } else {
+            panel.future(series, draw.origin)
+        };
         let (mut x, mut label, mut weight) = (Vec::new(), Vec::new(), Vec::new());
         for &step in &draw.steps {
             let value = series.values[draw.origin + step - 1];
@@ -209,15 +248,26 @@ impl BoostedLagsEstimator {
 fn sample(panel: &Panel, ends: &[usize], most: usize, seed: u64) -> Vec<Draw> {
     let per_origin = STEPS_PER_ORIGIN.min(panel.horizon());
     let firsts: Vec<usize> = panel.series.iter().map(|it| first_origin(panel, it)).collect();
-    let available: usize = firsts.iter().zip(ends).map(|(first, end)| end.saturating_sub(*first)).sum();
+    let available: usize = firsts
+        .iter()
+        .zip(ends)
+        .map(|(first, end)| end.saturating_sub(*first))
+        .sum();
     let stride = (available as f64 / (most as f64 / per_origin as f64)).max(1.0);
     let draws = firsts.par_iter().zip(ends).enumerate().map(|(series, (&first, &end))| {
         let mut chance = Chance::new(seed, series as u64);
         let n = (end.saturating_sub(first) as f64 / stride).ceil() as usize;
-        let origins = (0..n).map(|at| first + ((at as f64 + chance.unit()) * stride) as usize).collect::<Vec<_>>();
+        let origins = (0..n)
+            .map(|at| first + ((at as f64 + chance.unit()) * stride) as usize)
+            .collect::<Vec<_>>();
         let draws = origins.into_iter().filter(|it| *it < end).map(|origin| {
             let reach = panel.horizon().min(end - origin);
-            Draw { series, origin, steps: chance.spread(reach, per_origin), blind: chance.below(BLIND) == 0 }
+            Draw {
+                series,
+                origin,
+                steps: chance.spread(reach, per_origin),
+                blind: chance.below(BLIND) == 0,
+            }
         });
         draws.collect::<Vec<Draw>>()
     });
@@ -226,8 +276,15 @@ fn sample(panel: &Panel, ends: &[usize], most: usize, seed: u64) -> Vec<Draw> {
 
 /// The first origin with something to look back at: two short seasons of values.
 fn first_origin(panel: &Panel, series: &PanelSeries) -> usize {
-    let first = series.values.iter().position(|it| !it.is_nan()).unwrap_or(series.values.len());
-    first + (2 * panel.seasons.short).max(panel.seasons.base()).min(series.test_start / 3)
+    let first = series
+        .values
+        .iter()
+        .position(|it| !it.is_nan())
+        .unwrap_or(series.values.len());
+    first
+        + (2 * panel.seasons.short)
+            .max(panel.seasons.base())
+            .min(series.test_start / 3)
 }
 
 /// Steps of validation windows, evenly thinned.

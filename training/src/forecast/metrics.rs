@@ -26,7 +26,10 @@ pub fn point_metrics(panel: &Panel, trials: &[Trial]) -> Metrics {
         ("wape", metrics::wape(&observed, &value)),
         ("bias", metrics::bias(&observed, &value)),
         ("rmspe", rmspe),
-        ("smape", mean(pairs().map(|(observed, value)| symmetric_percent(observed, value)))),
+        (
+            "smape",
+            mean(pairs().map(|(observed, value)| symmetric_percent(observed, value))),
+        ),
         ("mase", scaled(panel, trials, panel.seasons.short, f64::abs, |it| it)),
         ("rmsse", scaled(panel, trials, 1, |it| it * it, f64::sqrt)),
     ];
@@ -39,25 +42,41 @@ pub fn coverage_metrics(intervals: &ForecastIntervals, trials: &[Trial]) -> Metr
     let share = |coverage: f64| {
         let held = trials.iter().flat_map(|trial| {
             let bounds = intervals.steps(&trial.state, &trial.values, coverage);
-            let judged = trial.observed.iter().zip(&trial.judged).zip(bounds).filter(|((_, judged), _)| **judged);
-            judged.map(|((observed, _), (lower, upper))| f64::from(u8::from((lower..=upper).contains(observed)))).collect::<Vec<_>>()
+            let judged = trial
+                .observed
+                .iter()
+                .zip(&trial.judged)
+                .zip(bounds)
+                .filter(|((_, judged), _)| **judged);
+            judged
+                .map(|((observed, _), (lower, upper))| f64::from(u8::from((lower..=upper).contains(observed))))
+                .collect::<Vec<_>>()
         });
         mean(held)
     };
-    COVERAGES.iter().map(|(name, coverage)| ((*name).to_owned(), share(*coverage))).collect()
+    COVERAGES
+        .iter()
+        .map(|(name, coverage)| ((*name).to_owned(), share(*coverage)))
+        .collect()
 }
 
 impl Trial {
     /// Observed and forecast value of the steps that count.
     pub fn judged_pairs(&self) -> impl Iterator<Item = (f64, f64)> {
         let pairs = self.observed.iter().zip(&self.values).zip(&self.judged);
-        pairs.filter(|(_, judged)| **judged).map(|((observed, value), _)| (*observed, *value))
+        pairs
+            .filter(|(_, judged)| **judged)
+            .map(|((observed, value), _)| (*observed, *value))
     }
 }
 
 fn symmetric_percent(observed: f64, value: f64) -> f64 {
     let size = observed.abs() + value.abs();
-    if size == 0.0 { 0.0 } else { 200.0 * (value - observed).abs() / size }
+    if size == 0.0 {
+        0.0
+    } else {
+        200.0 * (value - observed).abs() / size
+    }
 }
 
 /// Mean over series of `outer(mean error / mean in-sample error of the value `season` steps before)`; series without an
@@ -72,7 +91,10 @@ fn scaled(panel: &Panel, trials: &[Trial], season: usize, error: fn(f64) -> f64,
     }
     let ratios = sums.into_iter().filter_map(|(series, (sum, n))| {
         let history = panel.series[series].history();
-        let steps = history.iter().zip(history.iter().skip(season)).map(|(before, now)| now - before);
+        let steps = history
+            .iter()
+            .zip(history.iter().skip(season))
+            .map(|(before, now)| now - before);
         let naive = mean(steps.filter(|it| !it.is_nan()).map(error));
         let usable = naive > 0.0 && n > 0.0;
         usable.then(|| outer(sum / n / naive))

@@ -1,7 +1,7 @@
 //! The baseline: nothing is fitted but the season's length.
 
-use foretell_inference::forecast::{ForecastState, SeasonalNaive};
 use foretell_inference::Forecaster;
+use foretell_inference::forecast::{ForecastState, SeasonalNaive};
 
 use super::panel::Panel;
 use super::{Fit, FittedForecaster, ForecastError, ForecastEstimator, bare_state};

@@ -72,7 +72,13 @@ impl Panel {
     pub fn new(set: &SeriesSet, spec: &PanelSpec<'_>) -> Result<Self, ForecastError> {
         check(set, spec.horizon)?;
         let inputs = |types: &[(String, DataType)]| -> Vec<Input> {
-            types.iter().map(|(name, data_type)| Input { name: name.clone(), data_type: *data_type }).collect()
+            types
+                .iter()
+                .map(|(name, data_type)| Input {
+                    name: name.clone(),
+                    data_type: *data_type,
+                })
+                .collect()
         };
         let signature = SeriesSignature {
             key: spec.key.clone(),
@@ -88,12 +94,18 @@ impl Panel {
         };
         let series = encode(set, &signature, &encoders)?;
         let known = known_columns(&series, &signature, &encoders);
-        let names = signature.key.iter().map(|(name, _)| name).chain(signature.statics.iter().map(|it| &it.name));
+        let names = signature
+            .key
+            .iter()
+            .map(|(name, _)| name)
+            .chain(signature.statics.iter().map(|it| &it.name));
         let kinds = encoders.key.kinds().into_iter().chain(encoders.statics.kinds());
         Ok(Self {
             seasons: Seasons::of(set.step, spec.seasons),
             statics: names.cloned().zip(kinds).collect(),
-            nonnegative: series.iter().all(|it| it.history().iter().all(|it| it.is_nan() || *it >= 0.0)),
+            nonnegative: series
+                .iter()
+                .all(|it| it.history().iter().all(|it| it.is_nan() || *it >= 0.0)),
             skip_zeros: rests(&series),
             known,
             signature,
@@ -114,7 +126,9 @@ impl Panel {
 
     /// The instant of value `at` of a series.
     pub fn time(&self, series: &PanelSeries, at: usize) -> Timestamp {
-        series.start.plus(Span(self.step().0 * i64::try_from(at).expect("a series is short")))
+        series
+            .start
+            .plus(Span(self.step().0 * i64::try_from(at).expect("a series is short")))
     }
 
     /// The instant of the last value before `end`.
@@ -155,22 +169,39 @@ fn check(set: &SeriesSet, horizon: usize) -> Result<(), ForecastError> {
     if set.step.0 <= 0 {
         return Err(ForecastError::Step { step: set.step });
     }
-    if let Some(odd) = set.series.iter().find(|it| it.judged.len() != it.values.len() || it.test_start > it.values.len()) {
-        return Err(ForecastError::Irregular { series: odd.key.to_string() });
+    let is_regular = |it: &&Series| {
+        it.judged.len() == it.values.len()
+            && it.test_start <= it.values.len()
+            && it.known.len() == set.known_types.len()
+            && it.statics.len() == set.static_types.len()
+    };
+    if let Some(odd) = set.series.iter().find(|it| !is_regular(it)) {
+        return Err(ForecastError::Irregular {
+            series: odd.key.to_string(),
+        });
     }
     let longest = set.series.iter().map(|it| it.test_start).max().unwrap_or(0);
     if horizon == 0 || longest < horizon + 2 {
-        return Err(ForecastError::Horizon { horizon, steps: longest });
+        return Err(ForecastError::Horizon {
+            horizon,
+            steps: longest,
+        });
     }
     let has_value = |it: &Series| it.values[..it.test_start].iter().any(|it| !it.is_nan());
-    if set.series.iter().any(has_value) { Ok(()) } else { Err(ForecastError::NoValues) }
+    if set.series.iter().any(has_value) {
+        Ok(())
+    } else {
+        Err(ForecastError::NoValues)
+    }
 }
 
 /// A shop that is closed sells nothing: the steps that are not judged exist and are all zero.
 fn rests(series: &[PanelSeries]) -> bool {
     let unjudged = || {
         let pairs = series.iter().flat_map(|it| it.history().iter().zip(&it.judged));
-        pairs.filter(|(value, judged)| !**judged && !value.is_nan()).map(|(value, _)| *value)
+        pairs
+            .filter(|(value, judged)| !**judged && !value.is_nan())
+            .map(|(value, _)| *value)
     };
     unjudged().next().is_some() && unjudged().all(|it| it == 0.0)
 }
@@ -178,12 +209,19 @@ fn rests(series: &[PanelSeries]) -> bool {
 /// Keys are categories by their text, in order: every series is known.
 fn key_encoder(set: &SeriesSet, n_parts: usize) -> Encoder {
     let texts = |at: usize| {
-        let mut texts: Vec<String> = set.series.iter().filter_map(|it| it.key.0.get(at)).map(part_text).collect();
+        let mut texts: Vec<String> = set
+            .series
+            .iter()
+            .filter_map(|it| it.key.0.get(at))
+            .map(part_text)
+            .collect();
         texts.sort_unstable();
         texts.dedup();
         InputEncoding::Category { categories: texts }
     };
-    Encoder { inputs: (0..n_parts).map(texts).collect() }
+    Encoder {
+        inputs: (0..n_parts).map(texts).collect(),
+    }
 }
 
 fn part_text(part: &KeyPart) -> String {
@@ -192,17 +230,25 @@ fn part_text(part: &KeyPart) -> String {
 
 fn known_encoder(set: &SeriesSet) -> Encoder {
     let column = |(at, (_, data_type)): (usize, &(String, DataType))| {
-        let values = || set.series.iter().flat_map(move |it| it.known[at].iter().take(it.test_start));
+        let values = || {
+            set.series
+                .iter()
+                .flat_map(move |it| it.known[at].iter().take(it.test_start))
+        };
         encoding(*data_type, values())
     };
-    Encoder { inputs: set.known_types.iter().enumerate().map(column).collect() }
+    Encoder {
+        inputs: set.known_types.iter().enumerate().map(column).collect(),
+    }
 }
 
 fn static_encoder(set: &SeriesSet) -> Encoder {
     let column = |(at, (_, data_type)): (usize, &(String, DataType))| {
         encoding(*data_type, set.series.iter().map(move |it| &it.statics[at]))
     };
-    Encoder { inputs: set.static_types.iter().enumerate().map(column).collect() }
+    Encoder {
+        inputs: set.static_types.iter().enumerate().map(column).collect(),
+    }
 }
 
 /// Text becomes categories by falling frequency, ties by text; the rest is numeric.
@@ -216,7 +262,9 @@ fn encoding<'a>(data_type: DataType, values: impl Iterator<Item = &'a Value>) ->
     }
     let mut by_count: Vec<(&str, usize)> = counts.into_iter().collect();
     by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    InputEncoding::Category { categories: by_count.into_iter().map(|(text, _)| text.to_owned()).collect() }
+    InputEncoding::Category {
+        categories: by_count.into_iter().map(|(text, _)| text.to_owned()).collect(),
+    }
 }
 
 fn encode(
@@ -224,15 +272,23 @@ fn encode(
     signature: &SeriesSignature,
     encoders: &SeriesEncoders,
 ) -> Result<Vec<PanelSeries>, ForecastError> {
-    let key_inputs: Vec<Input> =
-        signature.key.iter().map(|(name, _)| Input { name: name.clone(), data_type: DataType::String }).collect();
+    let key_inputs: Vec<Input> = signature
+        .key
+        .iter()
+        .map(|(name, _)| Input {
+            name: name.clone(),
+            data_type: DataType::String,
+        })
+        .collect();
     let key = encoders.key.compile(&key_inputs)?;
     let known = encoders.known.compile(&signature.known)?;
     let statics = encoders.statics.compile(&signature.statics)?;
     let one = |series: &Series| -> Result<PanelSeries, ForecastError> {
         let n_parts = signature.key.len();
         if series.key.0.len() != n_parts {
-            return Err(ForecastError::Irregular { series: series.key.to_string() });
+            return Err(ForecastError::Irregular {
+                series: series.key.to_string(),
+            });
         }
         let mut codes = vec![0.0; n_parts + series.statics.len()];
         let parts: Vec<Value> = series.key.0.iter().map(|it| Value::text(part_text(it))).collect();
@@ -242,7 +298,12 @@ fn encode(
             key: series.key.clone(),
             start: series.start,
             values: series.values.clone(),
-            judged: series.judged.iter().zip(&series.values).map(|(judged, value)| *judged && !value.is_nan()).collect(),
+            judged: series
+                .judged
+                .iter()
+                .zip(&series.values)
+                .map(|(judged, value)| *judged && !value.is_nan())
+                .collect(),
             known: encode_known(series, &known)?,
             statics: codes,
             test_start: series.test_start,
@@ -269,8 +330,14 @@ fn known_columns(series: &[PanelSeries], signature: &SeriesSignature, encoders: 
     let n = signature.known.len();
     let kinds = encoders.known.kinds();
     let column = |at: usize| {
-        let values = series.iter().flat_map(|it| it.known.iter().skip(at).step_by(n).take(it.test_start));
-        KnownColumn { name: signature.known[at].name.clone(), kind: kinds[at], usual: usual(values.copied()) }
+        let values = series
+            .iter()
+            .flat_map(|it| it.known.iter().skip(at).step_by(n).take(it.test_start));
+        KnownColumn {
+            name: signature.known[at].name.clone(),
+            kind: kinds[at],
+            usual: usual(values.copied()),
+        }
     };
     (0..n).map(column).collect()
 }

@@ -83,11 +83,25 @@ const ALGORITHMS: [&str; 3] = [BASELINE, "exponential_smoothing", "boosted_lags"
 /// # Errors
 /// [`ForecastError`]: no series, no values, a horizon longer than the data, an unknown algorithm or parameter.
 pub fn train_forecast(input: &ForecastTrainInput<'_>) -> Result<ForecastOutcome, ForecastError> {
-    let spec = input.spec.series().ok_or_else(|| ForecastError::NotSeries { model: input.spec.name.clone() })?;
+    let spec = input.spec.series().ok_or_else(|| ForecastError::NotSeries {
+        model: input.spec.name.clone(),
+    })?;
     let estimators = estimators(&input.spec.candidates)?;
     let key = key_types(spec, input.set);
-    let panel = Panel::new(input.set, &PanelSpec { key, horizon: spec.horizon, seasons: &spec.seasons })?;
-    let run = Run { panel: &panel, input, validation: Validation::before_test(&panel)?, test: test_windows(&panel) };
+    let panel = Panel::new(
+        input.set,
+        &PanelSpec {
+            key,
+            horizon: spec.horizon,
+            seasons: &spec.seasons,
+        },
+    )?;
+    let run = Run {
+        panel: &panel,
+        input,
+        validation: Validation::before_test(&panel)?,
+        test: test_windows(&panel),
+    };
     let chosen_by = metric_to_choose_by(input.spec);
     let mut tried = Vec::new();
     for (algorithm, estimator) in &estimators {
@@ -107,7 +121,11 @@ pub fn train_forecast(input: &ForecastTrainInput<'_>) -> Result<ForecastOutcome,
         notes: notes(&panel, &run, &candidates[winner], &chosen_by),
         candidates,
         chosen_by,
-        n_train: panel.series.iter().map(|it| it.history().iter().filter(|it| !it.is_nan()).count()).sum(),
+        n_train: panel
+            .series
+            .iter()
+            .map(|it| it.history().iter().filter(|it| !it.is_nan()).count())
+            .sum(),
         n_test: run.test.iter().map(|it| run.judged(it)).sum(),
     })
 }
@@ -143,12 +161,28 @@ impl Run<'_> {
         let mut metrics = point_metrics(self.panel, &trials);
         metrics.extend(coverage_metrics(&calibrated.intervals, &trials));
         let fit_seconds = started.elapsed().as_secs_f64();
-        let report = ForecastCandidate { algorithm: algorithm.to_owned(), validation, metrics, fit_seconds };
-        Ok(Tried { report, calibrated, rounds })
+        let report = ForecastCandidate {
+            algorithm: algorithm.to_owned(),
+            validation,
+            metrics,
+            fit_seconds,
+        };
+        Ok(Tried {
+            report,
+            calibrated,
+            rounds,
+        })
     }
 
     fn fit<'a>(&'a self, ends: &'a [usize], watch: Option<&'a [Window]>, rounds: Option<usize>) -> Fit<'a> {
-        Fit { panel: self.panel, ends, watch, rounds, seed: self.input.seed, progress: self.input.progress }
+        Fit {
+            panel: self.panel,
+            ends,
+            watch,
+            rounds,
+            seed: self.input.seed,
+            progress: self.input.progress,
+        }
     }
 
     /// The winner as it is served: fitted on all values, states at their ends, with what is known ahead.
@@ -162,7 +196,12 @@ impl Run<'_> {
             state
         };
         let states = ends.iter().enumerate().map(state).collect();
-        let futures = panel.series.iter().zip(&ends).map(|(series, &end)| panel.future(series, end)).collect();
+        let futures = panel
+            .series
+            .iter()
+            .zip(&ends)
+            .map(|(series, &end)| panel.future(series, end))
+            .collect();
         let parts = ForecastParts {
             signature: panel.signature.clone(),
             encoders: panel.encoders.clone(),
@@ -176,7 +215,10 @@ impl Run<'_> {
 
     fn judged(&self, window: &Window) -> usize {
         let steps = window.origin..window.origin + window.len;
-        self.panel.series[window.series].judged[steps].iter().filter(|it| **it).count()
+        self.panel.series[window.series].judged[steps]
+            .iter()
+            .filter(|it| **it)
+            .count()
     }
 }
 
@@ -200,9 +242,10 @@ fn estimators(candidates: &[CandidateSpec]) -> Result<Vec<(String, Box<dyn Forec
 pub fn estimator(candidate: &CandidateSpec) -> Result<Box<dyn ForecastEstimator>, ForecastError> {
     let none = |estimator: Box<dyn ForecastEstimator>| match candidate.parameters.keys().next() {
         None => Ok(estimator),
-        Some(name) => {
-            Err(ForecastError::NoParameter { algorithm: candidate.algorithm.clone(), name: name.clone() })
-        }
+        Some(name) => Err(ForecastError::NoParameter {
+            algorithm: candidate.algorithm.clone(),
+            name: name.clone(),
+        }),
     };
     match candidate.algorithm.as_str() {
         BASELINE => none(Box::new(SeasonalNaiveEstimator)),
@@ -210,7 +253,10 @@ pub fn estimator(candidate: &CandidateSpec) -> Result<Box<dyn ForecastEstimator>
         "boosted_lags" => Ok(Box::new(BoostedLagsEstimator::from_named(&candidate.parameters)?)),
         other => {
             let hint = foretell_features::spelling::hint(other, ALGORITHMS);
-            Err(ForecastError::Algorithm { name: other.to_owned(), hint })
+            Err(ForecastError::Algorithm {
+                name: other.to_owned(),
+                hint,
+            })
         }
     }
 }
@@ -218,13 +264,22 @@ pub fn estimator(candidate: &CandidateSpec) -> Result<Box<dyn ForecastEstimator>
 /// The first gate's metric that rolling origins can measure, else `mae`.
 fn metric_to_choose_by(spec: &ModelSpec) -> String {
     const POINT: [&str; 7] = ["mae", "rmse", "rmspe", "wape", "smape", "mase", "rmsse"];
-    let named = spec.gates.iter().map(|it| it.metric.as_str()).find(|it| POINT.contains(it));
+    let named = spec
+        .gates
+        .iter()
+        .map(|it| it.metric.as_str())
+        .find(|it| POINT.contains(it));
     named.unwrap_or("mae").to_owned()
 }
 
 /// The least validation error; the earlier candidate on a tie, and before one without a number.
 fn best(tried: &[Tried], metric: &str) -> usize {
-    let error = |it: &Tried| it.report.validation.get(metric).map_or(f64::INFINITY, |value| badness(metric, *value));
+    let error = |it: &Tried| {
+        it.report
+            .validation
+            .get(metric)
+            .map_or(f64::INFINITY, |value| badness(metric, *value))
+    };
     let mut best = 0;
     for (at, it) in tried.iter().enumerate() {
         if error(it) < error(&tried[best]) {
@@ -237,15 +292,27 @@ fn best(tried: &[Tried], metric: &str) -> usize {
 /// Key parts say their own types; a column without any is text.
 fn key_types(spec: &SeriesSpec, set: &SeriesSet) -> Vec<(String, DataType)> {
     let column = |(at, name): (usize, &String)| {
-        let is_int = set.series.first().is_some_and(|it| matches!(it.key.0.get(at), Some(KeyPart::Int(_))));
+        let is_int = set
+            .series
+            .first()
+            .is_some_and(|it| matches!(it.key.0.get(at), Some(KeyPart::Int(_))));
         (name.clone(), if is_int { DataType::Int64 } else { DataType::String })
     };
     spec.key.iter().enumerate().map(column).collect()
 }
 
 fn outputs() -> Vec<Output> {
-    let output = |(name, field): (&str, AnswerField)| Output { name: name.to_owned(), field };
-    [("value", AnswerField::Value), ("lower", AnswerField::Lower), ("upper", AnswerField::Upper)].map(output).to_vec()
+    let output = |(name, field): (&str, AnswerField)| Output {
+        name: name.to_owned(),
+        field,
+    };
+    [
+        ("value", AnswerField::Value),
+        ("lower", AnswerField::Lower),
+        ("upper", AnswerField::Upper),
+    ]
+    .map(output)
+    .to_vec()
 }
 
 fn notes(panel: &Panel, run: &Run<'_>, winner: &ForecastCandidate, chosen_by: &str) -> Vec<String> {

@@ -39,7 +39,10 @@ impl ForecastEstimator for ExponentialSmoothingEstimator {
             skip_zeros: panel.skip_zeros,
         };
         let series: Vec<(&PanelSeries, usize)> = panel.series.iter().zip(fit.ends.iter().copied()).collect();
-        let starts = series.into_par_iter().map(|(series, end)| fit_one(&model, &series.values[..end])).collect();
+        let starts = series
+            .into_par_iter()
+            .map(|(series, end)| fit_one(&model, &series.values[..end]))
+            .collect();
         Ok(Box::new(Fitted { model, starts }))
     }
 }
@@ -70,10 +73,18 @@ fn fit_one(model: &ExponentialSmoothing, values: &[f64]) -> (usize, Smoothing) {
     let first = values.iter().position(|it| !it.is_nan()).unwrap_or(values.len());
     let from = first.max(values.len().saturating_sub(MOST_HISTORY));
     let window = &values[from..];
-    let counted: Vec<f64> = window.iter().copied().filter(|it| counts(*it, model.skip_zeros)).collect();
+    let counted: Vec<f64> = window
+        .iter()
+        .copied()
+        .filter(|it| counts(*it, model.skip_zeros))
+        .collect();
     let forms = forms(model, &counted);
-    let candidates = forms.into_iter().map(|(form, trend)| fit_form(model, window, counted.len(), form, trend));
-    let best = candidates.min_by(|a, b| a.0.total_cmp(&b.0)).expect("the plain level is always tried");
+    let candidates = forms
+        .into_iter()
+        .map(|(form, trend)| fit_form(model, window, counted.len(), form, trend));
+    let best = candidates
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .expect("the plain level is always tried");
     (from, best.1)
 }
 
@@ -91,7 +102,10 @@ fn forms(model: &ExponentialSmoothing, counted: &[f64]) -> Vec<(SeasonForm, bool
         }
     }
     let trends: &[bool] = if counted.len() >= 10 { &[false, true] } else { &[false] };
-    seasons.iter().flat_map(|season| trends.iter().map(|trend| (*season, *trend))).collect()
+    seasons
+        .iter()
+        .flat_map(|season| trends.iter().map(|trend| (*season, *trend)))
+        .collect()
 }
 
 /// Corrected AIC and the start of the filter with the best parameters of one form.
@@ -109,7 +123,11 @@ fn fit_form(
     let sum = squares(&x);
     let n_states = 1 + usize::from(trend) + if form == SeasonForm::None { 0 } else { model.season };
     let (n, k) = (n_counted as f64, (n_free + n_states + 1) as f64);
-    let correction = if n > k + 1.0 { 2.0 * k * (k + 1.0) / (n - k - 1.0) } else { f64::MAX / 2.0 };
+    let correction = if n > k + 1.0 {
+        2.0 * k * (k + 1.0) / (n - k - 1.0)
+    } else {
+        f64::MAX / 2.0
+    };
     // A series that is fitted exactly has no logarithm; any tiny number orders it first.
     let criterion = n * (sum / n.max(1.0)).max(1e-300).ln() + 2.0 * k + correction;
     let criterion = if criterion.is_finite() { criterion } else { f64::MAX };
@@ -122,9 +140,23 @@ fn parameters(form: SeasonForm, trend: bool, x: &[f64]) -> SmoothingParameters {
     let mut x = x.iter().copied();
     let mut next = || x.next().map_or(0.0, sigmoid);
     let alpha = next().clamp(1e-4, 0.9999);
-    let (beta, phi) = if trend { (alpha * next(), 0.8 + 0.18 * next()) } else { (0.0, 0.0) };
-    let gamma = if form == SeasonForm::None { 0.0 } else { (1.0 - alpha) * next() };
-    SmoothingParameters { form, alpha, beta, gamma, phi }
+    let (beta, phi) = if trend {
+        (alpha * next(), 0.8 + 0.18 * next())
+    } else {
+        (0.0, 0.0)
+    };
+    let gamma = if form == SeasonForm::None {
+        0.0
+    } else {
+        (1.0 - alpha) * next()
+    };
+    SmoothingParameters {
+        form,
+        alpha,
+        beta,
+        gamma,
+        phi,
+    }
 }
 
 /// First level and season, from the first seasons.
@@ -150,12 +182,22 @@ impl Start {
             SeasonForm::Additive => (0..season).map(|at| or(phase(at) - level, 0.0)).collect(),
             SeasonForm::Multiplicative => (0..season).map(|at| or(phase(at) / level, 1.0).max(1e-3)).collect(),
         };
-        Self { level, seasonal, season }
+        Self {
+            level,
+            seasonal,
+            season,
+        }
     }
 
     fn smoothing(&self, parameters: SmoothingParameters) -> Smoothing {
         let idle = vec![0.0; self.season];
-        Smoothing { parameters, level: self.level, trend: 0.0, seasonal: self.seasonal.clone(), idle }
+        Smoothing {
+            parameters,
+            level: self.level,
+            trend: 0.0,
+            seasonal: self.seasonal.clone(),
+            idle,
+        }
     }
 
     /// Sum of squared one-step errors after the first season, which only warms the filter up.

@@ -65,11 +65,18 @@ impl Validation {
             let origins = origins(panel, first, it.test_start);
             ends.push(origins.first().copied().unwrap_or(it.test_start));
             let len = |origin: usize| panel.horizon().min(it.test_start - origin);
-            windows.extend(origins.into_iter().map(|origin| Window { series, origin, len: len(origin) }));
+            windows.extend(origins.into_iter().map(|origin| Window {
+                series,
+                origin,
+                len: len(origin),
+            }));
         }
         if windows.is_empty() {
             let steps = panel.series.iter().map(|it| it.test_start).max().unwrap_or(0);
-            return Err(ForecastError::Horizon { horizon: panel.horizon(), steps });
+            return Err(ForecastError::Horizon {
+                horizon: panel.horizon(),
+                steps,
+            });
         }
         Ok(Self { ends, windows })
     }
@@ -80,13 +87,18 @@ fn origins(panel: &Panel, first: usize, end: usize) -> Vec<usize> {
     let horizon = panel.horizon();
     let history = end.saturating_sub(first);
     let share = |share: f64| (history as f64 * share) as usize;
-    let span = share(SHARE).max(3 * horizon).min(share(MOST)).max(horizon.min(history / 2));
+    let span = share(SHARE)
+        .max(3 * horizon)
+        .min(share(MOST))
+        .max(horizon.min(history / 2));
     if span == 0 {
         return Vec::new();
     }
     let latest = end - horizon.min(span);
     let earliest = end - span;
-    let wanted = ENOUGH_WINDOWS.div_ceil(panel.series.len()).clamp(LEAST_ORIGINS, MOST_ORIGINS);
+    let wanted = ENOUGH_WINDOWS
+        .div_ceil(panel.series.len())
+        .clamp(LEAST_ORIGINS, MOST_ORIGINS);
     let mut spacing = ((latest - earliest) / (wanted - 1)).max(1);
     if spacing > 1 && spacing.is_multiple_of(panel.seasons.short) {
         // Every origin on the same weekday would tell only of forecasts made on that weekday.
@@ -104,7 +116,13 @@ pub fn test_windows(panel: &Panel) -> Vec<Window> {
     let of = |(series, it): (usize, &super::panel::PanelSeries)| {
         let n = it.values.len();
         let starts = (it.test_start..n).step_by(panel.horizon());
-        starts.map(move |origin| Window { series, origin, len: panel.horizon().min(n - origin) }).collect::<Vec<_>>()
+        starts
+            .map(move |origin| Window {
+                series,
+                origin,
+                len: panel.horizon().min(n - origin),
+            })
+            .collect::<Vec<_>>()
     };
     panel.series.iter().enumerate().flat_map(of).collect()
 }

@@ -21,22 +21,38 @@ pub(super) fn columns(layout: &LagLayout) -> Vec<LagColumn> {
     columns.extend(calendar_columns(layout));
     columns.extend(known_columns(layout));
     let statics = layout.statics.iter();
-    columns.extend(statics.map(|(name, kind)| LagColumn { kind: *kind, ..column(name, "level") }));
+    columns.extend(statics.map(|(name, kind)| LagColumn {
+        kind: *kind,
+        ..column(name, "level")
+    }));
     columns
 }
 
 fn column(name: &str, group: &str) -> LagColumn {
-    LagColumn { name: name.to_owned(), group: group.to_owned(), kind: ColumnKind::Numeric }
+    LagColumn {
+        name: name.to_owned(),
+        group: group.to_owned(),
+        kind: ColumnKind::Numeric,
+    }
 }
 
 fn common_columns(layout: &LagLayout) -> Vec<LagColumn> {
-    let level = ["last", "mean_1", "mean_4", "mean_13", "mean_52", "variation", "zero_share"];
+    let level = [
+        "last",
+        "mean_1",
+        "mean_4",
+        "mean_13",
+        "mean_52",
+        "variation",
+        "zero_share",
+    ];
     let trend = ["trend_4", "trend_13"];
     let mut columns: Vec<LagColumn> = level.iter().map(|it| column(it, "level")).collect();
     columns.extend(trend.iter().map(|it| column(it, "trend")));
-    columns.extend((1..=layout.years).flat_map(|year| {
-        [4, 13].map(|window| column(&format!("growth_{window}_year_{year}"), "trend"))
-    }));
+    columns.extend(
+        (1..=layout.years)
+            .flat_map(|year| [4, 13].map(|window| column(&format!("growth_{window}_year_{year}"), "trend"))),
+    );
     columns
 }
 
@@ -45,7 +61,13 @@ pub(super) fn common(layout: &LagLayout, past: &Past<'_>, scale: f64) -> Vec<f64
     let base = layout.seasons.base();
     let window = |n: usize| past.mean(1, n * base);
     let (month, quarter) = (window(4), window(13));
-    let mut row = vec![past.value(1) / scale, window(1) / scale, month / scale, quarter / scale, window(52) / scale];
+    let mut row = vec![
+        past.value(1) / scale,
+        window(1) / scale,
+        month / scale,
+        quarter / scale,
+        window(52) / scale,
+    ];
     row.push(past.variation(4 * base));
     row.push(past.zero_share(1, 1, 4 * base));
     row.push(month / past.mean(4 * base + 1, 8 * base));
@@ -62,7 +84,10 @@ pub(super) fn common(layout: &LagLayout, past: &Past<'_>, scale: f64) -> Vec<f64
 pub(super) fn phase(layout: &LagLayout, past: &Past<'_>, scale: f64, phase: usize) -> Vec<f64> {
     let short = layout.seasons.short;
     let back = short - phase;
-    let mut row: Vec<f64> = PHASES.iter().map(|&n| past.mean_every(back, short, n) / scale).collect();
+    let mut row: Vec<f64> = PHASES
+        .iter()
+        .map(|&n| past.mean_every(back, short, n) / scale)
+        .collect();
     row.push(past.zero_share(back, short, 8));
     row
 }
@@ -81,7 +106,13 @@ pub(super) fn yearly_into(layout: &LagLayout, past: &Past<'_>, scale: f64, step:
         let around = |reach: usize| past.mean(back.saturating_sub(reach).max(1), back + reach);
         let before = past.mean(season + 1, season + 4 * base);
         let (near, wide) = (around(base / 2), around(base));
-        out.extend([past.value(back) / scale, near / scale, wide / scale, near / before, wide / before]);
+        out.extend([
+            past.value(back) / scale,
+            near / scale,
+            wide / scale,
+            near / before,
+            wide / before,
+        ]);
     }
 }
 
@@ -111,11 +142,19 @@ pub(super) fn calendar_into(layout: &LagLayout, time: Timestamp, out: &mut Vec<f
 fn known_columns(layout: &LagLayout) -> Vec<LagColumn> {
     let mut columns = Vec::new();
     for known in &layout.known {
-        let parts: &[&str] = if known.usual.is_some() { &["since", "until", "phase_mean"] } else { &["relative"] };
+        let parts: &[&str] = if known.usual.is_some() {
+            &["since", "until", "phase_mean"]
+        } else {
+            &["relative"]
+        };
         let same_kind = ["", "_previous", "_next"].map(|part| (part, known.kind));
         let numbers = parts.iter().map(|part| (*part, ColumnKind::Numeric));
         let named = same_kind.into_iter().chain(numbers).map(|(part, kind)| LagColumn {
-            name: if part.is_empty() || part.starts_with('_') { format!("{}{part}", known.name) } else { format!("{}_{part}", known.name) },
+            name: if part.is_empty() || part.starts_with('_') {
+                format!("{}{part}", known.name)
+            } else {
+                format!("{}_{part}", known.name)
+            },
             group: known.name.clone(),
             kind,
         });
@@ -186,15 +225,32 @@ impl Around<'_> {
     /// Mean of past values of steps at which all these covariates were as they are at `step`, of the same phase or of any.
     fn alike(&self, step: i64, columns: &[usize], same_phase: bool) -> f64 {
         let short = i64::try_from(self.layout.seasons.short).expect("a season is short");
-        let (first, every) = if same_phase { (short - (step - 1).rem_euclid(short), short) } else { (1, 1) };
+        let (first, every) = if same_phase {
+            (short - (step - 1).rem_euclid(short), short)
+        } else {
+            (1, 1)
+        };
         let (first, every) = (usize::try_from(first).unwrap_or(1), usize::try_from(every).unwrap_or(1));
         let backs = (first..=self.past.n_known_steps()).step_by(every);
-        let is_alike = |back: &usize| columns.iter().all(|&it| self.past.known(*back, it) == self.get(step, it));
-        mean(backs.filter(is_alike).map(|back| self.past.value(back)).filter(|&it| self.past.counts(it)))
+        let is_alike = |back: &usize| {
+            columns
+                .iter()
+                .all(|&it| self.past.known(*back, it) == self.get(step, it))
+        };
+        mean(
+            backs
+                .filter(is_alike)
+                .map(|back| self.past.value(back))
+                .filter(|&it| self.past.counts(it)),
+        )
     }
 
     fn usual_size(&self, column: usize) -> f64 {
         let reach = self.past.n_known_steps().min(4 * self.layout.seasons.base());
-        mean((1..=reach).map(|back| self.past.known(back, column)).filter(|it| !it.is_nan()))
+        mean(
+            (1..=reach)
+                .map(|back| self.past.known(back, column))
+                .filter(|it| !it.is_nan()),
+        )
     }
 }

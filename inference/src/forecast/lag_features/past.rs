@@ -24,12 +24,20 @@ impl Past<'_> {
 
     /// Mean of the values `from..=to` steps back that count; NaN where none does.
     pub(super) fn mean(&self, from: usize, to: usize) -> f64 {
-        mean((from..=to.min(self.values.len())).map(|back| self.value(back)).filter(|&it| self.counts(it)))
+        mean(
+            (from..=to.min(self.values.len()))
+                .map(|back| self.value(back))
+                .filter(|&it| self.counts(it)),
+        )
     }
 
     /// Mean of values at `from`, `from + every`, .., `n` of them.
     pub(super) fn mean_every(&self, from: usize, every: usize, n: usize) -> f64 {
-        mean((0..n).map(|it| self.value(from + it * every)).filter(|&it| self.counts(it)))
+        mean(
+            (0..n)
+                .map(|it| self.value(from + it * every))
+                .filter(|&it| self.counts(it)),
+        )
     }
 
     /// Share of zeros among the present values at `from`, `from + every`, .., `n` of them.
@@ -41,7 +49,10 @@ impl Past<'_> {
     /// Coefficient of variation of the last `n` values that count.
     pub(super) fn variation(&self, n: usize) -> f64 {
         let centre = self.mean(1, n);
-        let squares = (1..=n).map(|back| self.value(back)).filter(|&it| self.counts(it)).map(|it| (it - centre).powi(2));
+        let squares = (1..=n)
+            .map(|back| self.value(back))
+            .filter(|&it| self.counts(it))
+            .map(|it| (it - centre).powi(2));
         mean(squares).sqrt() / centre
     }
 
@@ -49,19 +60,30 @@ impl Past<'_> {
     pub(super) fn scale(&self, window: usize, at_least: usize) -> f64 {
         let enough = (1..=window).filter(|&back| self.counts(self.value(back))).count() >= at_least.min(window);
         let reach = if enough { window } else { self.values.len() };
-        let size = mean((1..=reach).map(|back| self.value(back)).filter(|&it| self.counts(it)).map(f64::abs));
+        let size = mean(
+            (1..=reach)
+                .map(|back| self.value(back))
+                .filter(|&it| self.counts(it))
+                .map(f64::abs),
+        );
         if size > 0.0 { size } else { 1.0 }
     }
 
     /// Covariate `column`, `back` steps before the first step ahead.
     pub(super) fn known(&self, back: usize, column: usize) -> f64 {
         let at = self.known.len().checked_sub(back * self.n_known);
-        at.and_then(|it| self.known.get(it + column)).copied().unwrap_or(f64::NAN)
+        at.and_then(|it| self.known.get(it + column))
+            .copied()
+            .unwrap_or(f64::NAN)
     }
 
     /// Steps of which covariates are known.
     pub(super) fn n_known_steps(&self) -> usize {
-        if self.n_known == 0 { 0 } else { self.known.len() / self.n_known }
+        if self.n_known == 0 {
+            0
+        } else {
+            self.known.len() / self.n_known
+        }
     }
 }
 

@@ -1,11 +1,18 @@
 use super::*;
 
 fn layout() -> LagLayout {
-    let known = |name: &str, usual| KnownColumn { name: name.to_owned(), kind: ColumnKind::Numeric, usual };
+    let known = |name: &str, usual| KnownColumn {
+        name: name.to_owned(),
+        kind: ColumnKind::Numeric,
+        usual,
+    };
     LagLayout {
         step: Span::DAY,
         horizon: 10,
-        seasons: Seasons { short: 7, long: Some(364) },
+        seasons: Seasons {
+            short: 7,
+            long: Some(364),
+        },
         years: 1,
         scale_window: 28,
         nonnegative: true,
@@ -23,7 +30,12 @@ fn history(n: usize) -> (Vec<f64>, Vec<f64>) {
     (values, known)
 }
 
-fn named(layout: &LagLayout, origin: &Origin<'_>, step: usize, future: &Future) -> std::collections::BTreeMap<String, f64> {
+fn named(
+    layout: &LagLayout,
+    origin: &Origin<'_>,
+    step: usize,
+    future: &Future,
+) -> std::collections::BTreeMap<String, f64> {
     let mut row = Vec::new();
     origin.row_into(step, future, &mut row);
     let columns = layout.columns();
@@ -36,7 +48,10 @@ fn every_feature_is_what_its_name_says() {
     let layout = layout();
     let n = 420;
     let (values, known) = history(n + 20);
-    let future = Future { n_columns: 2, values: known[n * 2..(n + 10) * 2].to_vec() };
+    let future = Future {
+        n_columns: 2,
+        values: known[n * 2..(n + 10) * 2].to_vec(),
+    };
     let origin = layout.origin_of(&values[..n], &known[..n * 2], &[2.0], Timestamp(0));
     let row = named(&layout, &origin, 3, &future);
     let scale = values[n - 28..n].iter().sum::<f64>() / 28.0;
@@ -46,7 +61,10 @@ fn every_feature_is_what_its_name_says() {
         ("last", values[n - 1] / scale),
         ("mean_4", 1.0),
         ("year_1_value", values[at - 364] / scale),
-        ("phase_mean_4", (1..=4).map(|it| values[at - 7 * it]).sum::<f64>() / 4.0 / scale),
+        (
+            "phase_mean_4",
+            (1..=4).map(|it| values[at - 7 * it]).sum::<f64>() / 4.0 / scale,
+        ),
         ("day_of_month", 4.0),
         ("promo", 0.0),
         ("promo_since", 2.0),
@@ -68,7 +86,10 @@ fn every_feature_is_what_its_name_says() {
 fn a_state_and_the_whole_history_give_the_same_row() {
     let layout = layout();
     let (values, known) = history(900);
-    let future = Future { n_columns: 2, values: vec![1.0, 4.0] };
+    let future = Future {
+        n_columns: 2,
+        values: vec![1.0, 4.0],
+    };
     let kept = &values[900 - layout.memory()..];
     let kept_known = &known[(900 - layout.known_memory()) * 2..];
     let whole = layout.origin_of(&values, &known, &[0.0], Timestamp(0));
@@ -97,6 +118,8 @@ fn idle_days_do_not_shrink_the_means() {
     let values: Vec<f64> = (0..60).map(|at| if at % 7 == 6 { 0.0 } else { 12.0 }).collect();
     let origin = layout.origin_of(&values, &[], &[0.0], Timestamp(0));
     assert_eq!(origin.scale(), 12.0);
-    let shares: Vec<f64> = (1..=7).map(|it| named(&layout, &origin, it, &Future::unknown(2))["phase_zero_share"]).collect();
+    let shares: Vec<f64> = (1..=7)
+        .map(|it| named(&layout, &origin, it, &Future::unknown(2))["phase_zero_share"])
+        .collect();
     assert_eq!(shares.iter().filter(|it| **it == 1.0).count(), 1);
 }

@@ -29,7 +29,9 @@ pub(super) fn minimise(start: &[f64], cost: impl Fn(&[f64]) -> f64) -> Vec<f64> 
 /// Moves the worst of the sorted corners, or draws all towards the best.
 fn step(corners: &mut [(f64, Vec<f64>)], cost: &impl Fn(&[f64]) -> f64) {
     let n = corners.len() - 1;
-    let centre: Vec<f64> = (0..n).map(|at| corners[..n].iter().map(|it| it.1[at]).sum::<f64>() / n as f64).collect();
+    let centre: Vec<f64> = (0..n)
+        .map(|at| corners[..n].iter().map(|it| it.1[at]).sum::<f64>() / n as f64)
+        .collect();
     let towards = |worst: &[f64], factor: f64| {
         let point: Vec<f64> = centre.iter().zip(worst).map(|(c, w)| c + factor * (w - c)).collect();
         (cost(&point), point)
@@ -54,7 +56,11 @@ fn step(corners: &mut [(f64, Vec<f64>)], cost: &impl Fn(&[f64]) -> f64) {
 fn shrink(corners: &mut [(f64, Vec<f64>)], cost: &impl Fn(&[f64]) -> f64) {
     let (best, others) = corners.split_first_mut().expect("a simplex has corners");
     for corner in others {
-        corner.1.iter_mut().zip(&best.1).for_each(|(it, best)| *it = best + 0.5 * (*it - best));
+        corner
+            .1
+            .iter_mut()
+            .zip(&best.1)
+            .for_each(|(it, best)| *it = best + 0.5 * (*it - best));
         corner.0 = cost(&corner.1);
     }
 }
@@ -65,7 +71,9 @@ mod tests {
 
     #[test]
     fn the_bottom_of_a_bowl_is_found() {
-        let found = minimise(&[5.0, -3.0], |x| (x[0] - 1.0).powi(2) + 3.0 * (x[1] - 2.0).powi(2) + 7.0);
+        let found = minimise(&[5.0, -3.0], |x| {
+            (x[0] - 1.0).powi(2) + 3.0 * (x[1] - 2.0).powi(2) + 7.0
+        });
         let close = (found[0] - 1.0).abs() < 0.01 && (found[1] - 2.0).abs() < 0.01;
         assert!(close, "{found:?}");
     }
