@@ -263,7 +263,10 @@ impl Model {
     }
 
     fn answer(&self, linked: f64, level: f64) -> Result<RowPrediction, InferenceError> {
-        let value = self.manifest.calibration.apply(linked);
+        let calibrated = self.manifest.calibration.apply(linked);
+        // A lifetime value is never negative, whatever the arithmetic behind it.
+        let is_money = self.manifest.task == Task::LifetimeValue;
+        let value = if is_money && calibrated < 0.0 { 0.0 } else { calibrated };
         if !value.is_finite() {
             return Err(InferenceError::Request(
                 "the row's score is not a finite number; check its values".to_owned(),
@@ -325,6 +328,19 @@ impl RowPredictor {
             link: trees.link,
             predictor: Box::new(trees),
         }
+    }
+
+    /// The name of its file in a package.
+    pub fn file_name(&self) -> String {
+        self.predictor.to_file().0
+    }
+
+    /// Parts of one row's raw score by column, and the expected score last; see [`Predictor::contributions`].
+    ///
+    /// # Errors
+    /// The matrix has another width.
+    pub fn contributions(&self, x: &FeatureMatrix, row: usize) -> Result<Vec<f64>, InferenceError> {
+        self.predictor.contributions(x, row)
     }
 
     fn load(name: &str, files: &PackageFiles) -> Result<Self, InferenceError> {
