@@ -29,6 +29,11 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
 }
 
+/// The HTTP routes without a socket: for tests, and for programs that have a listener of their own.
+pub fn routes(service: PredictService, limits: Limits, extra: Router) -> Router {
+    router(App { service, limits }, extra)
+}
+
 /// All routes; `extra` is mounted beside them and keeps its own limits.
 pub(crate) fn router(app: App, extra: Router) -> Router {
     let ours = Router::new()

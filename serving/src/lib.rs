@@ -23,6 +23,7 @@ mod snapshot;
 
 pub use clock::Clock;
 pub use error::ServeError;
+pub use http::routes;
 pub use request::{PredictRequest, Row};
 pub use request_log::{LogLimits, RequestLog};
 pub use response::{Interval, PredictResponse, Prediction, ReasonAnswer, RowStatus, StepAnswer};

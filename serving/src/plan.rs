@@ -23,8 +23,10 @@ pub(crate) struct RowPlan {
     slots: Vec<(String, DataType)>,
     positions: HashMap<String, usize>,
     derived: Vec<Derived>,
-    /// Slots that the caller must send when asking by entity.
+    /// Slots that the caller is asked for when asking by entity.
     asked: Vec<usize>,
+    /// How many of the slots after the reads are request values, which may be left out; other inputs must be sent.
+    n_request: usize,
 }
 
 /// What is read of one view.
@@ -56,6 +58,8 @@ pub(crate) struct Frame {
     pub(crate) values: Vec<Value>,
     /// How each stored feature was found; empty where the caller sent them.
     pub(crate) found: Vec<Found>,
+    /// Request values that count but were not sent; they are null.
+    pub(crate) unsent: Vec<usize>,
 }
 
 /// How a stored feature was found.
@@ -106,7 +110,7 @@ impl RowPlan {
         let inputs: Vec<usize> = manifest.inputs.iter().map(|it| positions[&it.name]).collect();
         let n_reads = plan.reads.len();
         let asked = asked(&inputs, &derived, n_reads);
-        let key = plan.key.clone();
+        let (key, n_request) = (plan.key.clone(), plan.request.len());
         Ok(Self {
             key,
             views: views(manifest),
@@ -116,6 +120,7 @@ impl RowPlan {
             positions,
             derived,
             asked,
+            n_request,
         })
     }
 
@@ -124,6 +129,7 @@ impl RowPlan {
         Frame {
             values: vec![Value::Null; self.slots.len()],
             found: vec![Found::NOTHING; self.n_reads],
+            unsent: Vec::new(),
         }
     }
 
@@ -158,6 +164,7 @@ impl RowPlan {
     }
 
     /// Puts the caller's own values into an entity's frame: from `request`, and from what the entity carries beside its key.
+    /// Request values that are not sent are null, and noted.
     pub(crate) fn fill_request(&self, at: usize, entity: &Row, request: &Row, frame: &mut Frame) -> RowResult {
         let is_key = |name: &str| self.key.iter().any(|it| it.0 == name);
         let beside = entity
@@ -180,13 +187,18 @@ impl RowPlan {
                 return Ok(Err(message));
             }
         }
-        match self.asked.iter().find(|it| !seen.contains(it)) {
+        let unsent = self.asked.iter().filter(|it| !seen.contains(it));
+        let (optional, required): (Vec<usize>, Vec<usize>) =
+            unsent.partition(|it| **it < self.n_reads + self.n_request);
+        frame.unsent = optional;
+        match required.first() {
             None => Ok(Ok(())),
             Some(&slot) => {
-                let (name, data_type) = &self.slots[slot];
-                let message =
-                    format!("missing request value `{name}` ({data_type}); send it in `request`, null where unknown");
-                Err(ServeError::Request(message))
+                let (name, data_type) = self.slots[slot].clone();
+                let missing = InferenceError::MissingInput { name, data_type };
+                Err(ServeError::request(format!(
+                    "entities[{at}]: {missing}; it is not in the online store"
+                )))
             }
         }
     }

@@ -174,6 +174,8 @@ fn answer(servable: &Servable, plan: &RowPlan, row: RowPrediction, frame: &Frame
         value: reason.value,
         contribution: reason.contribution,
     });
+    let unsent = frame.unsent.iter().map(|slot| (*slot, Status::NotFound));
+    let named = |(slot, status): (usize, Status)| (plan.slot(slot).0.clone(), status);
     let unusual = frame
         .found
         .iter()
@@ -186,7 +188,9 @@ fn answer(servable: &Servable, plan: &RowPlan, row: RowPrediction, frame: &Frame
         decision: row.decision,
         reasons: reasons.collect(),
         statuses: unusual
-            .map(|(slot, found)| (plan.slot(slot).0.clone(), found.status))
+            .map(|(slot, found)| (slot, found.status))
+            .chain(unsent)
+            .map(named)
             .collect(),
         ..Prediction::default()
     }

@@ -1,0 +1,232 @@
+//! A small house for tests: a registry in memory, an online store with a few customers, and requests without a socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use foretell_features::row::KeyPart;
+use foretell_features::{
+    DataType, Definitions, Entity, EntityKey, Feature, FeatureKind, FeatureRow, Format, Source, SourceKey, Span,
+    Timestamp, Value, View,
+};
+use foretell_features_online::{MemoryStore, OnlineStore};
+use foretell_inference::PackageFiles;
+use foretell_inference::testing::{tiny_churn_package, tiny_churn_package_with, tiny_derived_package};
+use foretell_registry::{PackageFile, PromoteRequest, PublishRequest, Registry, Stamp};
+use foretell_serving::{Clock, Dependencies, Limits, PredictService, routes};
+use http_body_util::BodyExt;
+use serde_json::Value as Json;
+use tower::ServiceExt;
+
+/// The house's clock: 100 days after 1970.
+pub(crate) const NOW: Timestamp = Timestamp(100 * 86_400_000_000);
+
+pub(crate) struct House {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) online: Arc<MemoryStore>,
+    pub(crate) service: PredictService,
+    router: Router,
+}
+
+impl House {
+    /// `churn@1` is champion; ann (fresh), bob (nulls) and old (two years stale) are stored.
+    pub(crate) async fn new() -> Self {
+        Self::with(&[tiny_churn_package()]).await
+    }
+
+    /// The model with a request value and a derived input, as model `churn`.
+    pub(crate) async fn derived() -> Self {
+        Self::with(&[tiny_derived_package()]).await
+    }
+
+    pub(crate) async fn with(packages: &[PackageFiles]) -> Self {
+        let dependencies = dependencies(packages).await;
+        Self::of(dependencies.0, dependencies.1).await
+    }
+
+    pub(crate) async fn of(dependencies: Dependencies, online: Arc<MemoryStore>) -> Self {
+        let registry = Arc::clone(&dependencies.registry);
+        let service = PredictService::new(dependencies).await.unwrap();
+        service.refresh().await.unwrap();
+        let limits = Limits {
+            body: 100_000,
+            time: Duration::from_secs(5),
+        };
+        let router = routes(service.clone(), limits, Router::new());
+        Self {
+            registry,
+            online,
+            service,
+            router,
+        }
+    }
+
+    /// The status and body of one request; what is no JSON comes as text.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> (u16, Json) {
+        let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let text = || Json::String(String::from_utf8_lossy(&bytes).into_owned());
+        (status, serde_json::from_slice(&bytes).unwrap_or_else(|_| text()))
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Json) -> (u16, Json) {
+        self.send("POST", path, body.to_string()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Json) {
+        self.send("GET", path, "").await
+    }
+
+    /// The answer of a request that must succeed.
+    pub(crate) async fn answer(&self, path: &str, body: Json) -> Json {
+        let (status, answer) = self.post(path, body).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// The error of a request that must fail so.
+    pub(crate) async fn error(&self, expected: u16, path: &str, body: Json) -> String {
+        let (status, answer) = self.post(path, body).await;
+        assert_eq!(status, expected, "{answer}");
+        answer["error"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no error in {answer}"))
+            .to_owned()
+    }
+}
+
+/// The packages published as versions of the models they name, the first of each as champion, and a filled store.
+pub(crate) async fn dependencies(packages: &[PackageFiles]) -> (Dependencies, Arc<MemoryStore>) {
+    let registry = Arc::new(Registry::open("memory:").unwrap());
+    for package in packages {
+        let version = publish(&registry, package.clone()).await;
+        if version.1 == 1 {
+            promote(&registry, &version.0, 1).await;
+        }
+    }
+    let online = Arc::new(MemoryStore::new());
+    fill(&online).await;
+    let store = Arc::clone(&online) as Arc<dyn OnlineStore>;
+    let dependencies = Dependencies {
+        definitions: Arc::new(definitions()),
+        ..Dependencies::new(registry, store, Clock::Fixed(NOW))
+    };
+    (dependencies, online)
+}
+
+/// A churn package that answers other numbers.
+pub(crate) fn other_churn(intercept: f64) -> PackageFiles {
+    tiny_churn_package_with(intercept, &format!("{intercept}"))
+}
+
+pub(crate) async fn publish(registry: &Registry, package: PackageFiles) -> (String, u64) {
+    let manifest: Json = serde_json::from_slice(&package["manifest.json"]).unwrap();
+    let model = manifest["model"].as_str().unwrap().to_owned();
+    let files = package
+        .into_iter()
+        .map(|(path, bytes)| PackageFile::new(path, bytes))
+        .collect();
+    let version = registry
+        .publish(PublishRequest::new(&model, files, stamp()))
+        .await
+        .unwrap();
+    (model, version.version)
+}
+
+pub(crate) async fn promote(registry: &Registry, model: &str, version: u64) {
+    registry
+        .promote(PromoteRequest::new(model, version, "champion", stamp()))
+        .await
+        .unwrap();
+}
+
+pub(crate) fn stamp() -> Stamp {
+    Stamp::new("test", 0)
+}
+
+pub(crate) fn key(name: &str) -> EntityKey {
+    EntityKey(vec![KeyPart::Str(name.into())])
+}
+
+async fn fill(online: &MemoryStore) {
+    let columns = [
+        ("plan", DataType::String),
+        ("spend_90d", DataType::Double),
+        ("orders_90d", DataType::Int64),
+    ];
+    let columns = columns.map(|(name, data_type)| (name.to_owned(), data_type)).to_vec();
+    online.define("purchases", &columns).await.unwrap();
+    let row = |days: i64, values: [Value; 3]| FeatureRow {
+        event_time: NOW.minus(Span::days(days)),
+        known_time: None,
+        values: values.into(),
+    };
+    let rows = vec![
+        (
+            key("ann"),
+            row(1, [Value::text("pro"), Value::Float(120.5), Value::Int(5)]),
+        ),
+        (key("bob"), row(2, [Value::Null, Value::Float(10.0), Value::Null])),
+        (
+            key("old"),
+            row(700, [Value::text("pro"), Value::Float(120.5), Value::Int(5)]),
+        ),
+    ];
+    online.put("purchases", rows).await.unwrap();
+}
+
+fn definitions() -> Definitions {
+    let entity = Entity {
+        name: "customer".to_owned(),
+        key: vec![("customer_id".to_owned(), DataType::String)],
+    };
+    let source = Source {
+        name: "customers".to_owned(),
+        path: "customers.parquet".to_owned(),
+        format: Format::Parquet,
+        event_time: Some("seen_at".to_owned()),
+        known_time: None,
+        columns: vec![("spend_90d".to_owned(), "amount * 2".parse_expression())],
+        types: Vec::new(),
+        filter: Some("amount > 0".parse_expression()),
+        key: SourceKey::Columns,
+        wide: None,
+    };
+    let latest = |name: &str, text: &str| Feature {
+        name: name.to_owned(),
+        kind: FeatureKind::Latest {
+            value: text.parse_expression(),
+        },
+    };
+    let view = View {
+        name: "purchases".to_owned(),
+        entity: Some("customer".to_owned()),
+        source: "customers".to_owned(),
+        max_age: Some(Span::days(365)),
+        all_columns: false,
+        features: vec![
+            latest("plan", "lower(plan)"),
+            latest("spend_90d", "spend_90d"),
+            latest("orders_90d", "orders"),
+        ],
+    };
+    let mut definitions = Definitions::default();
+    definitions.entities.insert(entity.name.clone(), entity);
+    definitions.sources.insert(source.name.clone(), source);
+    definitions.views.insert(view.name.clone(), view);
+    definitions
+}
+
+trait ParseExpression {
+    fn parse_expression(&self) -> foretell_features::Expression;
+}
+
+impl ParseExpression for str {
+    fn parse_expression(&self) -> foretell_features::Expression {
+        foretell_features::Expression::parse(self).unwrap()
+    }
+}

@@ -1,0 +1,11 @@
+//! Serving from outside: packages in a registry, rows in a store, requests over every wire.
+
+mod domain;
+mod feast;
+mod grpc;
+mod hot_swap;
+mod house;
+mod native;
+mod open_inference;
+mod operations;
+mod request_log;
