@@ -130,7 +130,7 @@ fn a_high_cardinality_category_is_learned() {
 fn more_categories_than_bins_are_learned_where_they_are_frequent() {
     check_learns(Parameters::default(), &[category(5000)], 0.45, |draw| {
         let code = (5000.0 * draw().powi(8)).floor();
-        (vec![code], if code as u64 % 2 == 0 { 1.0 } else { -1.0 })
+        (vec![code], if (code as u64).is_multiple_of(2) { 1.0 } else { -1.0 })
     });
 }
 
@@ -316,7 +316,7 @@ fn huber_is_not_moved_by_outliers() {
 fn mixed(draw: &mut dyn FnMut() -> f64) -> (Vec<f64>, f64) {
     let (a, code, b) = (draw() * 10.0, (draw() * 30.0).floor(), draw());
     let seen = if draw() < 0.1 { f64::NAN } else { a };
-    let score = (a - 5.0) / 3.0 + if code as u64 % 3 == 0 { 1.0 } else { -0.5 };
+    let score = (a - 5.0) / 3.0 + if (code as u64).is_multiple_of(3) { 1.0 } else { -0.5 };
     let positive = draw() < 1.0 / (1.0 + (-score).exp());
     (
         vec![seen, if draw() < 0.05 { f64::NAN } else { code }, b],
