@@ -7,4 +7,5 @@ mod parse;
 pub mod spec;
 pub mod vocabulary;
 
+pub use catalogue::{CATALOGUE, CatalogueModel};
 pub use spec::{Baseline, CandidateSpec, GateRule, ModelSpec, SplitSpec, Subject, TabularSpec};

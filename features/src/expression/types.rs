@@ -57,6 +57,17 @@ fn known(whole: &Expression, data_type: Option<DataType>) -> Result<DataType, Ex
 }
 
 fn typed(it: &Expression, column: &dyn Fn(&str) -> Option<DataType>) -> Result<Typed, ExpressionError> {
+    // What has no type is NULL in every row (`coalesce(NULL)`, a CASE of NULLs): as a bare NULL it takes the type that the
+    // expression around it wants.
+    let (typed, data_type) = typed_as_written(it, column)?;
+    Ok(if data_type.is_none() {
+        null()
+    } else {
+        (typed, data_type)
+    })
+}
+
+fn typed_as_written(it: &Expression, column: &dyn Fn(&str) -> Option<DataType>) -> Result<Typed, ExpressionError> {
     match it {
         Expression::Column(name) => match column(name) {
             Some(data_type) => Ok((it.clone(), Some(data_type))),

@@ -1,7 +1,7 @@
 //! `[training]` and `[split]`: when training looks back, at whom, and which rows it keeps for the test.
 
 use foretell_features::document::Section;
-use foretell_features::{Cutoffs, Definitions, LabelSpec, Population, Timestamp, spelling};
+use foretell_features::{Cutoffs, Definitions, LabelSpec, Population, Span, Timestamp, spelling};
 
 use super::check_name;
 use crate::spec::SplitSpec;
@@ -85,7 +85,7 @@ fn population(training: &Section<'_>, definitions: &Definitions) -> Population {
     population
 }
 
-pub(super) fn split(root: &Section<'_>, cutoffs: Option<&Cutoffs>) -> SplitSpec {
+pub(super) fn split(root: &Section<'_>, cutoffs: Option<&Cutoffs>, label: Option<&LabelSpec>) -> SplitSpec {
     let n_cutoffs = match cutoffs {
         None => 0,
         Some(Cutoffs::Every { count, .. }) => *count,
@@ -101,6 +101,9 @@ pub(super) fn split(root: &Section<'_>, cutoffs: Option<&Cutoffs>) -> SplitSpec 
         _ => SplitSpec::Time,
     };
     let Some(section) = root.table("split") else {
+        if usual == SplitSpec::Time {
+            refuse_overlap(root, cutoffs, label);
+        }
         return usual;
     };
     let by = section.need::<String>("by");
@@ -120,6 +123,7 @@ pub(super) fn split(root: &Section<'_>, cutoffs: Option<&Cutoffs>) -> SplitSpec 
                     format!("a split by time needs two cutoffs or more. got=`{n_cutoffs}`"),
                 );
             }
+            refuse_overlap(root, cutoffs, label);
             SplitSpec::Time
         }
         Some("row_hash") => SplitSpec::RowHash { test_fraction },
@@ -132,6 +136,31 @@ pub(super) fn split(root: &Section<'_>, cutoffs: Option<&Cutoffs>) -> SplitSpec 
     };
     section.refuse_unknown();
     split
+}
+
+/// Training may only use labels that were complete at the test's cutoff, the last one; with none there is nothing to learn from.
+fn refuse_overlap(root: &Section<'_>, cutoffs: Option<&Cutoffs>, label: Option<&LabelSpec>) {
+    let horizon = match label {
+        Some(LabelSpec::Absence(ahead) | LabelSpec::Occurrence(ahead) | LabelSpec::Total { ahead, .. }) => {
+            ahead.horizon
+        }
+        _ => return,
+    };
+    let reach = match cutoffs {
+        Some(Cutoffs::Every { every, count }) if *count >= 2 => {
+            let steps = i64::try_from(count - 1).unwrap_or(i64::MAX);
+            Span(every.0.saturating_mul(steps))
+        }
+        Some(Cutoffs::At(at)) if at.len() >= 2 => at[at.len() - 1].since(at[0]),
+        _ => return,
+    };
+    if let (true, Some(training)) = (reach < horizon, root.table("training")) {
+        let fix = "take more cutoffs, further apart ones, or [split] by = \"entity_hash\"";
+        let message = format!(
+            "the cutoffs reach {reach} back, so no label of {horizon} ends before the last one, the test; {fix}"
+        );
+        training.problem("cutoffs", message);
+    }
 }
 
 fn fraction(section: &Section<'_>) -> f64 {

@@ -381,6 +381,31 @@ answer = { forecast = "steps", v = "value" }
 }
 
 #[test]
+fn a_split_by_time_needs_a_training_label_that_ends_before_the_test() {
+    let check = |cutoffs: &str, split: &str, expected: Option<&str>| {
+        let text = format!(
+            "name = \"m\"\ntask = \"binary_classification\"\nentity = \"customer\"\nfeatures = [\"profile:*\"]\n\
+            [training]\ncutoffs = {cutoffs}\n[label]\nabsence = {{ source = \"orders\", horizon = \"60d\" }}\n{split}"
+        );
+        let got = read(&text).err().map(|it| it.to_string());
+        assert_eq!(got.as_deref(), expected, "{cutoffs} {split}");
+    };
+    let by_time = "[split]\nby = \"time\"\n";
+    let wrong = "model.toml:6: training.cutoffs: the cutoffs reach 30d back, so no label of 60d ends before the last one, the \
+        test; take more cutoffs, further apart ones, or [split] by = \"entity_hash\"";
+    check("{ every = \"30d\", count = 2 }", by_time, Some(wrong));
+    check("{ every = \"30d\", count = 2 }", "", Some(wrong));
+    check("{ at = [\"2026-01-31\", \"2026-01-01\"] }", by_time, Some(wrong));
+    check(
+        "{ every = \"30d\", count = 2 }",
+        "[split]\nby = \"entity_hash\"\n",
+        None,
+    );
+    check("{ every = \"30d\", count = 3 }", by_time, None);
+    check("{ at = [\"2026-01-01\"] }", "", None);
+}
+
+#[test]
 fn the_label_is_refused_among_the_features() {
     let features = "[entity.c]\nkey = { row = \"int64\" }\n[source.s]\npath = \"a.csv\"\nkey = \"row\"\n\
         [view.v]\nentity = \"c\"\nsource = \"s\"\nlatest = \"*\"\n[view.w]\nentity = \"c\"\nsource = \"s\"\nlatest = [\"age\"]\n";
