@@ -1,5 +1,5 @@
 //! What the tests of this crate share: small projects in a temporary folder, and the public data where it is there.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 
