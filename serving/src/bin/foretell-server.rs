@@ -1,2 +1,157 @@
-//! placeholder
-fn main() {}
+//! `foretell-server`: serves a project's registry and online store, and nothing else. No training, no offline engine:
+//! `/materialize` answers 501. For replicas; `foretell serve` is the whole server.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use foretell_features::{Definitions, Timestamp};
+use foretell_features_online::FjallStore;
+use foretell_registry::Registry;
+use foretell_serving::{Clock, Dependencies, LogLimits, RequestLog, RunningServer, ServerSettings, start};
+use serde::Deserialize;
+
+const USAGE: &str = "foretell-server [--project DIR] [--http HOST:PORT] [--grpc HOST:PORT]
+Serves the models of a project; without --project the one of this folder.";
+
+/// What the command line says.
+#[derive(Debug, Default)]
+struct Arguments {
+    project: Option<PathBuf>,
+    http: Option<String>,
+    grpc: Option<String>,
+}
+
+/// What this program reads of `foretell.toml`; `foretell check` checks the rest.
+#[derive(Debug, Deserialize)]
+struct Settings {
+    project: Project,
+    #[serde(default)]
+    registry: Place,
+    #[serde(default)]
+    serving: Serving,
+}
+
+#[derive(Debug, Deserialize)]
+struct Project {
+    as_of: Option<Timestamp>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Place {
+    url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Serving {
+    http: Option<String>,
+    grpc: Option<String>,
+    request_log: Option<bool>,
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let Some(arguments) = Arguments::read(std::env::args().skip(1))? else {
+        println!("{USAGE}");
+        return Ok(());
+    };
+    let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
+    runtime.block_on(serve(arguments))
+}
+
+async fn serve(arguments: Arguments) -> Result<()> {
+    let root = arguments.project.clone().unwrap_or_else(|| PathBuf::from("."));
+    let server = open(&root, arguments).await?;
+    println!("serving on http://{}", server.http_addr);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => stopped?,
+        _ = terminate.recv() => {}
+    }
+    server.stop().await;
+    Ok(())
+}
+
+async fn open(root: &Path, arguments: Arguments) -> Result<RunningServer> {
+    let file = root.join("foretell.toml");
+    let text = std::fs::read_to_string(&file).with_context(|| {
+        format!(
+            "no project: cannot read `{}`; name its folder with --project DIR",
+            file.display()
+        )
+    })?;
+    let settings: Settings = toml::from_str(&text).with_context(|| format!("`{}` is not right", file.display()))?;
+    let url = settings.registry.url.unwrap_or_else(|| ".foretell/registry".to_owned());
+    let is_url = url.contains("://") || url.starts_with("memory:");
+    let registry = Registry::open(&if is_url {
+        url
+    } else {
+        root.join(url).display().to_string()
+    })?;
+    let online = FjallStore::open(root.join(".foretell/online"))?;
+    let mut dependencies = Dependencies::new(Arc::new(registry), Arc::new(online), Clock::of(settings.project.as_of));
+    dependencies.definitions = Arc::new(definitions(&root.join("features"))?);
+    if settings.serving.request_log.unwrap_or(true) {
+        let folder = root.join(".foretell/requests");
+        let log = RequestLog::open(&folder, LogLimits::default());
+        dependencies.request_log = Some(log.with_context(|| format!("cannot log requests to `{}`", folder.display()))?);
+    }
+    let usual = ServerSettings::default();
+    let settings = ServerSettings {
+        http: arguments.http.or(settings.serving.http).unwrap_or(usual.http),
+        grpc: arguments.grpc.or(settings.serving.grpc).or(usual.grpc),
+        ..ServerSettings::default()
+    };
+    Ok(start(settings, dependencies, axum::Router::new()).await?)
+}
+
+fn definitions(folder: &Path) -> Result<Definitions> {
+    let mut texts = Vec::new();
+    if folder.is_dir() {
+        for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|it| it == "toml") {
+                let text =
+                    std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+                texts.push((path, text));
+            }
+        }
+    }
+    texts.sort();
+    Ok(Definitions::parse(&texts)?)
+}
+
+impl Arguments {
+    /// `None` asks for help.
+    fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Self>> {
+        let mut read = Self::default();
+        while let Some(word) = words.next() {
+            if matches!(word.as_str(), "--help" | "-h") {
+                return Ok(None);
+            }
+            let mut value = || words.next().with_context(|| format!("{word} needs a value\n{USAGE}"));
+            match word.as_str() {
+                "--project" => read.project = Some(value()?.into()),
+                "--http" => read.http = Some(value()?),
+                "--grpc" => read.grpc = Some(value()?),
+                _ => bail!("unknown argument `{word}`\n{USAGE}"),
+            }
+        }
+        Ok(Some(read))
+    }
+}

@@ -1,6 +1,9 @@
 //! Bodies: read up to the limit, parsed with an error that says where.
 
-use axum::extract::{FromRequest, Request};
+use std::collections::BTreeMap;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -29,6 +32,26 @@ impl FromRequest<App> for Body {
             }
             Err(error) => Err(ServeError::request(format!("the body cannot be read: {error}"))),
         }
+    }
+}
+
+/// `{name}` segments of the path, decoded.
+pub(crate) struct Segments(BTreeMap<String, String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segments {
+    type Rejection = ServeError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ServeError> {
+        let path = Path::<BTreeMap<String, String>>::from_request_parts(parts, state).await;
+        path.map(|it| Self(it.0))
+            .map_err(|error| ServeError::request(error.to_string()))
+    }
+}
+
+impl Segments {
+    /// A segment; empty where the path has no such one.
+    pub(crate) fn take(&mut self, name: &str) -> String {
+        self.0.remove(name).unwrap_or_default()
     }
 }
 

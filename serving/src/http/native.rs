@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Serialize;
 
 use super::App;
-use super::body::Body;
+use super::body::{Body, Segments};
 use crate::error::ServeError;
 use crate::request::PredictRequest;
 use crate::response::PredictResponse;
@@ -33,7 +33,7 @@ pub(crate) struct ModelAnswer {
 
 pub(crate) async fn predict(
     State(app): State<App>,
-    Path(model): Path<String>,
+    mut path: Segments,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<PredictResponse>, ServeError> {
@@ -42,7 +42,7 @@ pub(crate) async fn predict(
         request_id: request_id(&headers),
         ..request
     };
-    app.service.predict(&model, request).await.map(Json)
+    app.service.predict(&path.take("model"), request).await.map(Json)
 }
 
 pub(crate) async fn models(State(app): State<App>) -> Json<Vec<ModelAnswer>> {

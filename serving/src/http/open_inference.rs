@@ -2,7 +2,7 @@
 
 mod wire;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -11,12 +11,9 @@ use serde::Serialize;
 use serde_json::{Value as Tree, json};
 
 use super::App;
-use super::body::Body;
+use super::body::{Body, Segments};
 use crate::error::ServeError;
 use crate::oip::{self, Described};
-
-/// `{model}`, and `{version}` where the path has one.
-type Names = Path<Vec<(String, String)>>;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -58,8 +55,8 @@ async fn ready(State(app): State<App>) -> Result<Json<Tree>, ServeError> {
     ))
 }
 
-async fn model(State(app): State<App>, names: Names) -> Result<Json<ModelAnswer>, ServeError> {
-    let (name, version) = model_and_version(names);
+async fn model(State(app): State<App>, path: Segments) -> Result<Json<ModelAnswer>, ServeError> {
+    let (name, version) = model_and_version(path);
     let servable = app.service.servable(&name, oip::wanted(&version)?.as_ref()).await?;
     let manifest = servable.manifest();
     let snapshot = app.service.snapshot();
@@ -79,26 +76,20 @@ async fn model(State(app): State<App>, names: Names) -> Result<Json<ModelAnswer>
     }))
 }
 
-async fn model_ready(State(app): State<App>, names: Names) -> Result<Json<Tree>, ServeError> {
-    let (name, version) = model_and_version(names);
+async fn model_ready(State(app): State<App>, path: Segments) -> Result<Json<Tree>, ServeError> {
+    let (name, version) = model_and_version(path);
     app.service.servable(&name, oip::wanted(&version)?.as_ref()).await?;
     Ok(Json(json!({ "name": name, "ready": true })))
 }
 
-async fn infer(State(app): State<App>, names: Names, headers: HeaderMap, body: Body) -> Result<Response, ServeError> {
-    let (name, version) = model_and_version(names);
+async fn infer(State(app): State<App>, path: Segments, headers: HeaderMap, body: Body) -> Result<Response, ServeError> {
+    let (name, version) = model_and_version(path);
     let asked = wire::read(&headers, &body.0)?;
     let id = asked.request.id.clone();
     let (response, tensors) = oip::infer(&app.service, &name, &version, asked.request).await?;
     Ok(wire::write(&response, id, &tensors, &asked.binary))
 }
 
-fn model_and_version(Path(names): Names) -> (String, String) {
-    let find = |name: &str| {
-        names
-            .iter()
-            .find(|it| it.0 == name)
-            .map_or_else(String::new, |it| it.1.clone())
-    };
-    (find("model"), find("version"))
+fn model_and_version(mut path: Segments) -> (String, String) {
+    (path.take("model"), path.take("version"))
 }

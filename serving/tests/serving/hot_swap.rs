@@ -7,6 +7,8 @@ use std::time::Duration;
 use axum::Router;
 use foretell_inference::testing::tiny_churn_package;
 use foretell_serving::{PredictRequest, Row, ServeError, ServerSettings, start};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 
 use crate::house::{dependencies, other_churn, promote, publish};
 
@@ -20,6 +22,7 @@ async fn no_request_fails_during_fifty_swaps() {
     let asking: Vec<_> = (0..3)
         .map(|_| tokio::spawn(ask(server.service().clone(), Arc::clone(&done))))
         .collect();
+    let over_http = tokio::spawn(ask_over_http(server.http_addr, Arc::clone(&done)));
     let first = served(&server).await;
     let values = [first.clone(), swapped(&server, &registry, 2).await];
     for swap in 0..49u64 {
@@ -40,6 +43,7 @@ async fn no_request_fails_during_fifty_swaps() {
         );
         assert!(seen.len() > 50, "only {} requests ran beside the swaps", seen.len());
     }
+    assert!(over_http.await.unwrap() > 50);
     server.stop().await;
 }
 
@@ -160,6 +164,25 @@ async fn ask(service: foretell_serving::PredictService, done: Arc<AtomicBool>) -
         tokio::task::yield_now().await;
     }
     seen
+}
+
+/// How many requests were answered, all of them with 200.
+async fn ask_over_http(address: std::net::SocketAddr, done: Arc<AtomicBool>) -> usize {
+    let client = Client::builder(TokioExecutor::new()).build_http::<String>();
+    let mut n = 0;
+    while !done.load(Ordering::Relaxed) {
+        let body = r#"{"customer_id": "ann"}"#.to_owned();
+        let request = hyper::Request::post(format!("http://{address}/api/predict/churn"))
+            .body(body)
+            .unwrap();
+        let response = client
+            .request(request)
+            .await
+            .expect("no connection is lost during a swap");
+        assert_eq!(response.status(), 200, "no request fails during a swap");
+        n += 1;
+    }
+    n
 }
 
 fn fast() -> ServerSettings {

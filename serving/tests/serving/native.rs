@@ -282,7 +282,7 @@ async fn a_forecast_is_asked_by_series() {
         (json!({"series": [{}]}), "missing key column `store`"),
         (json!({"entities": [{"store": "north"}]}), "forecasts series"),
         (
-            json!({"series": [{"store": "north"}], "future": [{"promotion": true}]}),
+            json!({"series": [{"store": "north"}], "horizon": 1, "future": [{"promotion": true}]}),
             "promo",
         ),
     ];
