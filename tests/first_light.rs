@@ -162,7 +162,45 @@ fn oip_output(answer: &Value, name: &str) -> f64 {
     output["data"][0].as_f64().unwrap_or(f64::NAN)
 }
 
-/// The native service and the Open Inference service, for one customer.
-fn grpc(_address: &str, _customer: &str) -> (f64, f64) {
-    (f64::NAN, f64::NAN)
+/// The native service and the Open Inference service over gRPC, for one customer.
+fn grpc(address: &str, customer: &str) -> (f64, f64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { (native_grpc(address, customer).await, open_inference_grpc(address, customer).await) })
+}
+
+async fn channel(address: &str) -> tonic::transport::Channel {
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    endpoint.connect().await.expect("gRPC listens")
+}
+
+async fn native_grpc(address: &str, customer: &str) -> f64 {
+    use foretell_serving::grpc::foretell_v1::prediction_service_client::PredictionServiceClient;
+    use foretell_serving::grpc::foretell_v1::value::Kind;
+    use foretell_serving::grpc::foretell_v1::{PredictRequest, Row, Value};
+    let mut client = PredictionServiceClient::new(channel(address).await);
+    let key = Value { kind: Some(Kind::StringValue(customer.to_owned())) };
+    let row = Row { values: [("customer_id".to_owned(), key)].into() };
+    let request = PredictRequest { model: "churn".to_owned(), entities: vec![row], ..Default::default() };
+    let answer = client.predict(request).await.expect("gRPC answers").into_inner();
+    answer.predictions[0].value.expect("a value")
+}
+
+async fn open_inference_grpc(address: &str, customer: &str) -> f64 {
+    use foretell_serving::grpc::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+    use foretell_serving::grpc::inference::model_infer_request::InferInputTensor;
+    use foretell_serving::grpc::inference::{InferTensorContents, ModelInferRequest};
+    let mut client = GrpcInferenceServiceClient::new(channel(address).await);
+    let contents = InferTensorContents { bytes_contents: vec![customer.as_bytes().to_vec().into()], ..Default::default() };
+    let input = InferInputTensor {
+        name: "customer_id".to_owned(),
+        datatype: "BYTES".to_owned(),
+        shape: vec![1, 1],
+        contents: Some(contents),
+        ..Default::default()
+    };
+    let request = ModelInferRequest { model_name: "churn".to_owned(), inputs: vec![input], ..Default::default() };
+    let answer = client.model_infer(request).await.expect("OIP over gRPC answers").into_inner();
+    let at = answer.outputs.iter().position(|it| it.name == "churn_probability").expect("the output is there");
+    let raw: [u8; 8] = answer.raw_output_contents[at][..8].try_into().expect("an FP64 value");
+    f64::from_le_bytes(raw)
 }

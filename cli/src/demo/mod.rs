@@ -1,5 +1,6 @@
 //! The demo company: what it does all day, and the project a user would write over its files.
 
+pub(crate) mod ask;
 pub(crate) mod company;
 mod customers;
 mod leads;

@@ -17,6 +17,7 @@ use super::serve::{Server, wait_for_stop};
 use super::train::{Session, Settings, describe};
 use super::{features, predict};
 use crate::arguments::{Common, Demo};
+use crate::demo::ask;
 use crate::demo::company::{Company, Size, simulate};
 use crate::demo::project_files;
 use crate::online;
@@ -70,13 +71,13 @@ pub(crate) async fn run(common: &Common, verb: Demo) -> Result<ExitCode> {
 
     let registry = Arc::new(Registry::open(&project.settings.registry)?);
     let server = Server::with_store(&project, &verb.listen, registry, store).await?;
-    let (http, grpc) = (server.running.http_addr, server.running.grpc_addr);
+    let (http, grpc) = (server.running.http_addr, server.grpc());
     say(&format!("\n5. serving on http://{http} and grpc://{grpc}; one prediction of each kind from both\n"));
     let questions = questions(&company);
     let mut answers = Vec::new();
     for (model, body) in &questions {
         let answer = online::post(http, &format!("/v1/predict/{model}"), body).await?;
-        let over_grpc = super::super::demo::ask::over_grpc(grpc, model, body).await?;
+        let over_grpc = ask::over_grpc(grpc, model, body).await?;
         let same = over_grpc.to_bits() == value(&answer).to_bits();
         say(&format!("\n{}", predict::describe(&answer)));
         say(&format!("    gRPC says {over_grpc:.4}{}\n", if same { ", the same to the last bit" } else { ": NOT the same" }));

@@ -89,7 +89,7 @@ fn verify(report: &VerifyReport, as_json: bool) -> Result<ExitCode> {
 
 /// DESIGN §3's shape of a version, with its aliases.
 fn summary(state: &ModelState, version: &ModelVersion) -> Value {
-    let mut document = match &version.metadata {
+    let mut document = match &*version.metadata {
         Value::Object(fields) => Value::Object(fields.clone()),
         _ => json!({}),
     };

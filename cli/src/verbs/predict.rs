@@ -45,8 +45,7 @@ async fn ask(project: &Project, registry: Arc<Registry>, model: &str, body: &Val
             Online::Store(store) => store,
         },
     };
-    let clock = project.settings.as_of.map_or(Clock::Real, Clock::Fixed);
-    let service = PredictService::new(Dependencies { registry, online, offline: None, clock }).await?;
+    let service = PredictService::new(Dependencies::new(registry, online, Clock::of(project.settings.as_of))).await?;
     let request = serde_json::from_value(body.clone())?;
     Ok(serde_json::to_value(service.predict(model, request).await?)?)
 }

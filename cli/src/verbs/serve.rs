@@ -1,14 +1,15 @@
 //! `foretell serve`: predictions over HTTP and gRPC, until Ctrl-C.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use foretell_features::Offline;
-use foretell_features_offline::OfflineEngine;
+use foretell_features::{Definitions, Offline};
+use foretell_features_offline::{OfflineEngine, OfflineStore};
 use foretell_features_online::{FjallStore, OnlineStore};
 use foretell_registry::Registry;
-use foretell_serving::{Clock, Dependencies, RequestLogSettings, RunningServer, ServerSettings};
+use foretell_serving::{Clock, Dependencies, LogLimits, RequestLog, RunningServer, ServerSettings};
 use foretell_tracking::Tracking;
 use serde_json::json;
 
@@ -20,7 +21,7 @@ use crate::project::Project;
 pub(crate) async fn run(common: &Common, verb: Serve) -> Result<ExitCode> {
     let project = Project::find(common)?;
     let server = Server::start(&project, &verb.listen).await?;
-    let (http, grpc) = (server.running.http_addr, server.running.grpc_addr);
+    let (http, grpc) = (server.running.http_addr, server.grpc());
     if common.json {
         output::print_json(&json!({ "http": http.to_string(), "grpc": grpc.to_string() }));
     } else {
@@ -53,21 +54,29 @@ impl Server {
     ) -> Result<Self> {
         let tracking = Arc::new(Tracking::open(&project.settings.tracking, &project.root).await?);
         let mlflow = foretell_mlflow::router(registry.clone(), tracking);
-        let dependencies = Dependencies {
-            registry,
-            online: online.clone(),
-            offline: offline(project, online),
-            clock: project.settings.as_of.map_or(Clock::Real, Clock::Fixed),
-        };
+        let mut dependencies = Dependencies::new(registry, online.clone(), Clock::of(project.settings.as_of));
+        if project.settings.request_log {
+            let folder = project.state("requests");
+            let log = RequestLog::open(&folder, LogLimits::default());
+            dependencies.request_log = Some(log.with_context(|| format!("cannot log requests to `{}`", folder.display()))?);
+        }
+        if let Some((definitions, engine)) = offline(project, online) {
+            dependencies.definitions = Arc::new(definitions);
+            dependencies.offline = engine;
+        }
         let settings = ServerSettings {
             http: listen.http.clone().unwrap_or_else(|| project.settings.http.clone()),
-            grpc: listen.grpc.clone().unwrap_or_else(|| project.settings.grpc.clone()),
-            request_log: project.settings.request_log.then(|| RequestLogSettings::at(project.state("requests"))),
+            grpc: Some(listen.grpc.clone().unwrap_or_else(|| project.settings.grpc.clone())),
             ..ServerSettings::default()
         };
         let running = foretell_serving::start(settings, dependencies, mlflow).await?;
         let file = ServerFile::write(project, running.http_addr)?;
         Ok(Self { running, file })
+    }
+
+    /// Where gRPC listens: always, the settings above ask for it.
+    pub(crate) fn grpc(&self) -> SocketAddr {
+        self.running.grpc_addr.expect("the command line always starts gRPC")
     }
 
     pub(crate) async fn stop(self) {
@@ -76,15 +85,23 @@ impl Server {
     }
 }
 
-/// The offline engine behind `/materialize`, where the project's definitions and files are in order.
-fn offline(project: &Project, online: Arc<dyn OnlineStore>) -> Option<Arc<dyn Offline>> {
-    let checked = project.check().ok()?;
-    let store = foretell_features_offline::OfflineStore::open(checked.definitions, &project.settings.data);
-    match store {
-        Ok(store) => Some(Arc::new(OfflineEngine::new(Arc::new(store), online))),
+/// Definitions and the offline engine behind `/materialize`, as far as the project's TOML and files are in order.
+fn offline(project: &Project, online: Arc<dyn OnlineStore>) -> Option<(Definitions, Option<Arc<dyn Offline>>)> {
+    let definitions = match project.check() {
+        Ok(checked) => checked.definitions,
+        Err(error) => {
+            tracing::warn!("features cannot be read or written by name: {error}");
+            return None;
+        }
+    };
+    match OfflineStore::open(definitions.clone(), &project.settings.data) {
+        Ok(store) => {
+            let definitions = store.definitions().clone();
+            Some((definitions, Some(Arc::new(OfflineEngine::new(Arc::new(store), online)))))
+        }
         Err(error) => {
             tracing::warn!("materialize is off: {error}");
-            None
+            Some((definitions, None))
         }
     }
 }

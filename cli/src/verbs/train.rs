@@ -67,6 +67,7 @@ impl Session {
 
     pub(crate) async fn train(&self, name: &str, settings: &Settings) -> Result<TrainOutcome> {
         let progress = Bar { model: name.to_owned(), progress: Progress::new() };
+        let actor = super::models::actor();
         let request = TrainRequest {
             spec: self.checked.model(name)?,
             offline: &self.offline,
@@ -75,8 +76,8 @@ impl Session {
             seed: settings.seed,
             as_of: settings.as_of.unwrap_or(self.now),
             promote: settings.promote,
-            actor: super::models::actor(),
-            definitions_digest: self.checked.digest.clone(),
+            actor: &actor,
+            definitions_digest: &self.checked.digest,
             progress: &progress,
         };
         Ok(foretell_training::train(request).await?)
