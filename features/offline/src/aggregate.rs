@@ -2,6 +2,7 @@
 //! so the last bit of a float never depends on the number of cores.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use foretell_features::{Aggregation, Column, DataType, Span, Timestamp, Value};
 
@@ -10,7 +11,7 @@ use foretell_features::{Aggregation, Column, DataType, Span, Timestamp, Value};
 pub(crate) struct Aggregate {
     pub(crate) aggregation: Aggregation,
     /// Values by source row; `None` is `*`.
-    pub(crate) values: Option<Column>,
+    pub(crate) values: Option<Arc<Column>>,
     /// Source rows that count.
     pub(crate) filter: Option<Vec<bool>>,
 }
@@ -67,7 +68,7 @@ impl Aggregate {
     }
 
     fn has_value(&self, row: usize) -> bool {
-        match &self.values {
+        match self.values.as_deref() {
             None => true,
             Some(Column::Bool(it)) => it[row].is_some(),
             Some(Column::Int(it)) => it[row].is_some(),
@@ -87,7 +88,7 @@ impl Aggregate {
 
     /// Integers are summed exactly; a sum that 64 bits cannot hold is null.
     fn sum(&self, events: impl Iterator<Item = Event> + Clone) -> Value {
-        if let Some(Column::Int(values)) = &self.values {
+        if let Some(Column::Int(values)) = self.values.as_deref() {
             let sum: i128 = events.map(|it| i128::from(values[it.row].unwrap_or(0))).sum();
             return i64::try_from(sum).map_or(Value::Null, Value::Int);
         }
@@ -95,7 +96,9 @@ impl Aggregate {
     }
 
     fn extreme(&self, events: impl Iterator<Item = Event>, wanted: std::cmp::Ordering) -> Value {
-        let Some(values) = &self.values else { return Value::Null };
+        let Some(values) = self.values.as_deref() else {
+            return Value::Null;
+        };
         let better = |a: usize, b: usize| match values {
             Column::Bool(it) => it[a].cmp(&it[b]),
             Column::Int(it) => it[a].cmp(&it[b]),
@@ -110,7 +113,7 @@ impl Aggregate {
     }
 
     fn distinct(&self, events: impl Iterator<Item = Event>) -> usize {
-        match &self.values {
+        match self.values.as_deref() {
             Some(Column::Str(it)) => events
                 .filter_map(|event| it[event.row].as_deref())
                 .collect::<HashSet<_>>()

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use foretell_features::{Column, EntityFrame, EntityKey, FeatureRef, RequestColumn, Table, Timestamp};
+use foretell_features::{Column, EntityFrame, EntityKey, Feature, FeatureRef, RequestColumn, Table, Timestamp};
 
 use crate::error::{Result, definition};
 use crate::selection::{Selection, StoredFeature};
 use crate::store::{OfflineStore, find_feature};
+use crate::view::LoadedView;
 
 impl OfflineStore {
     /// The features of the frame's entities at their instants, in the order of the references; the entity is the one that the
@@ -71,7 +72,7 @@ impl OfflineStore {
                 .collect::<Result<Vec<_>>>()?;
             let answers = match loaded.view.entity {
                 Some(_) => loaded.columns(&features, keys, times)?,
-                None => loaded.columns(&features, &vec![Some(EntityKey(Vec::new())); keys.len()], times)?,
+                None => global(&loaded, &features, times)?,
             };
             columns.extend(reads.iter().map(|it| it.name.as_str()).zip(answers));
         }
@@ -88,6 +89,20 @@ impl OfflineStore {
         selection.derive(&mut table)?;
         Ok(table)
     }
+}
+
+/// A global view's answers depend on the instant alone: each instant is asked once.
+fn global(view: &LoadedView<'_>, features: &[&Feature], times: &[Timestamp]) -> Result<Vec<Column>> {
+    let mut instants = times.to_vec();
+    instants.sort_unstable();
+    instants.dedup();
+    let whole = vec![Some(EntityKey(Vec::new())); instants.len()];
+    let answers = view.columns(features, &whole, &instants)?;
+    let rows: Vec<usize> = times
+        .iter()
+        .map(|it| instants.partition_point(|other| other < it))
+        .collect();
+    Ok(answers.iter().map(|it| it.select(&rows)).collect())
 }
 
 /// The columns a model sees, in order.

@@ -62,7 +62,7 @@ impl Label {
                     ));
                 }
                 total.aggregation = Aggregation::Sum;
-                total.values = Some(values);
+                total.values = Some(Arc::new(values));
                 ahead(it, Outcome::Total(total))
             }
         };

@@ -1,8 +1,11 @@
 //! The features of one view for entities at instants.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foretell_features::{Aggregation, Column, DataType, EntityKey, Feature, FeatureKind, Span, Timestamp, Value, View};
+use foretell_features::{
+    Aggregation, Column, DataType, EntityKey, Expression, Feature, FeatureKind, Span, Timestamp, Value, View, Window,
+};
 use rayon::prelude::*;
 
 use crate::aggregate::{Aggregate, Event, aggregate_type};
@@ -54,42 +57,51 @@ impl LoadedView<'_> {
                 .collect()
         };
         let mut latest: Option<Vec<Option<usize>>> = None;
+        let mut values = Evaluated::default();
         let mut columns = Vec::new();
         for feature in features {
+            let place = place(self.view, feature);
             columns.push(match &feature.kind {
                 FeatureKind::Latest { value } => {
-                    let values = self.source.evaluate(&self.place(feature), value)?;
+                    let values = values.of(&self.source, &place, value)?;
                     taken(&values, latest.get_or_insert_with(newest), &self.events)
                 }
-                FeatureKind::Aggregate { .. } => self.aggregated(feature, queries)?,
+                FeatureKind::Aggregate {
+                    aggregation,
+                    value,
+                    filter,
+                    window,
+                } => {
+                    let value = value
+                        .as_ref()
+                        .map(|it| values.of(&self.source, &place, it))
+                        .transpose()?;
+                    let filter = self.source.holds(&place, filter.as_ref())?;
+                    let aggregate = Aggregate {
+                        aggregation: *aggregation,
+                        values: value,
+                        filter,
+                    };
+                    let data_type = feature_type(self.view, feature, &self.source)?;
+                    self.aggregated(&aggregate, *window, data_type, queries)
+                }
             });
         }
         Ok(columns)
     }
 
-    fn aggregated(&self, feature: &Feature, queries: &[Query]) -> Result<Column> {
-        let FeatureKind::Aggregate {
-            aggregation,
-            value,
-            filter,
-            window,
-        } = &feature.kind
-        else {
-            unreachable!("the caller has looked")
-        };
-        let place = self.place(feature);
-        let values = value.as_ref().map(|it| self.source.evaluate(&place, it)).transpose()?;
-        let data_type = self.data_type(feature)?;
-        let aggregate = Aggregate {
-            aggregation: *aggregation,
-            values,
-            filter: self.source.holds(&place, filter.as_ref())?,
-        };
+    fn aggregated(
+        &self,
+        aggregate: &Aggregate,
+        window: Option<Window>,
+        data_type: DataType,
+        queries: &[Query],
+    ) -> Column {
         let all_known = !self.events.has_known_times() || self.knowledge == Knowledge::Hindsight;
-        let plain_count = all_known && aggregate.filter.is_none() && aggregate.values.is_none();
+        let every_event = all_known && aggregate.filter.is_none() && aggregate.values.is_none();
         let answer = |query: &Query| -> Value {
-            let events = self.events.window(*query, *window);
-            if plain_count && *aggregation == Aggregation::Count {
+            let events = self.events.window(*query, window);
+            if every_event && aggregate.aggregation == Aggregation::Count {
                 return Value::Int(events.len() as i64);
             }
             let known = events.filter(|it| all_known || self.events.was_known(*it, query.at, self.knowledge));
@@ -104,22 +116,29 @@ impl LoadedView<'_> {
         let answers: Vec<Value> = queries.par_iter().map(answer).collect();
         let mut column = Column::nulls(data_type, 0);
         answers.into_iter().for_each(|it| column.push(it));
+        column
+    }
+}
+
+/// What features of one view have in common is evaluated once.
+#[derive(Debug, Default)]
+struct Evaluated(BTreeMap<String, Arc<Column>>);
+
+impl Evaluated {
+    fn of(&mut self, source: &SourceFrame, place: &str, expression: &Expression) -> Result<Arc<Column>> {
+        let text = expression.to_string();
+        if let Some(column) = self.0.get(&text) {
+            return Ok(column.clone());
+        }
+        let column = Arc::new(source.evaluate(place, expression)?);
+        self.0.insert(text, column.clone());
         Ok(column)
-    }
-
-    /// The type of a feature.
-    pub(crate) fn data_type(&self, feature: &Feature) -> Result<DataType> {
-        feature_type(self.view, feature, &self.source)
-    }
-
-    fn place(&self, feature: &Feature) -> String {
-        place(self.view, feature)
     }
 }
 
 /// The type of a feature, from the types of its source's columns.
 pub(crate) fn feature_type(view: &View, feature: &Feature, source: &SourceFrame) -> Result<DataType> {
-    let typed = |it: &foretell_features::Expression| {
+    let typed = |it: &Expression| {
         source.check(&place(view, feature), it)?;
         it.typed(&source.schema)
             .map(|(_, data_type)| data_type)

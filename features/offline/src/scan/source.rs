@@ -51,8 +51,7 @@ pub(crate) fn load(source: &Source, root: &Path) -> Result<SourceFrame> {
     }
     let file_columns: Vec<String> = frame.columns().iter().map(|it| it.name().to_string()).collect();
     read_times(source, &mut frame, |name| file_columns.iter().any(|it| it == name))?;
-    let frame = computed(source, frame)?;
-    let mut frame = frame;
+    let mut frame = computed(source, frame, &mixed)?;
     read_times(source, &mut frame, |name| !file_columns.iter().any(|it| it == name))?;
     let schema = schema_of(&frame);
     let frame = kept(source, frame, &schema, file_rows)?;
@@ -103,21 +102,44 @@ fn read_times(source: &Source, frame: &mut pl::DataFrame, here: impl Fn(&str) ->
     Ok(())
 }
 
-fn computed(source: &Source, frame: pl::DataFrame) -> Result<pl::DataFrame> {
+fn computed(source: &Source, frame: pl::DataFrame, mixed: &[MixedColumn]) -> Result<pl::DataFrame> {
     let mut frame = frame;
     for (name, expression) in &source.columns {
         let place = format!("source `{}`, column `{name}`", source.name);
-        let (lowered, _) = lower(expression, &schema_of(&frame)).map_err(|error| OfflineStoreError::Expression {
-            place: place.clone(),
-            error,
-        })?;
-        frame = frame
-            .lazy()
-            .with_columns([lowered.alias(name.as_str())])
-            .collect()
-            .map_err(|error| engine(place, error))?;
+        let lowered = lower(expression, &schema_of(&frame));
+        let (lowered, _) = lowered.map_err(|error| explained(source, mixed, &place, expression, error))?;
+        let lazy = frame.lazy().with_columns([lowered.alias(name.as_str())]);
+        frame = lazy.collect().map_err(|error| engine(place, error))?;
     }
     Ok(frame)
+}
+
+/// An expression that does not fit may be over numbers with something amiss: then that is what to say.
+fn explained(
+    source: &Source,
+    mixed: &[MixedColumn],
+    place: &str,
+    expression: &Expression,
+    error: ExpressionError,
+) -> OfflineStoreError {
+    let used = expression.columns();
+    match mixed.iter().find(|it| used.contains(&it.column.as_str())) {
+        Some(mixed) => refuse(source, mixed),
+        None => OfflineStoreError::Expression {
+            place: place.to_owned(),
+            error,
+        },
+    }
+}
+
+fn refuse(source: &Source, mixed: &MixedColumn) -> OfflineStoreError {
+    OfflineStoreError::MixedColumn {
+        name: source.name.clone(),
+        column: mixed.column.clone(),
+        numbers: mixed.numbers,
+        row: mixed.row,
+        got: mixed.text.clone(),
+    }
 }
 
 /// The rows for which `where` is true, with their file rows as a last column.
@@ -180,7 +202,7 @@ impl SourceFrame {
     /// A column that is to be a feature or a label: refused where it mixes numbers with text.
     pub(crate) fn meant_column(&self, name: &str) -> Result<Column> {
         match self.mixed.iter().find(|it| it.column == name) {
-            Some(mixed) => Err(self.refuse(mixed)),
+            Some(mixed) => Err(refuse(&self.source, mixed)),
             None => self.column(name),
         }
     }
@@ -201,7 +223,7 @@ impl SourceFrame {
             .as_column()
             .and_then(|name| self.mixed.iter().find(|it| it.column == name));
         if let Some(mixed) = bare {
-            return Err(self.refuse(mixed));
+            return Err(refuse(&self.source, mixed));
         }
         expression
             .typed(&self.schema)
@@ -269,24 +291,13 @@ impl SourceFrame {
     }
 
     fn explained(&self, place: &str, expression: &Expression, error: ExpressionError) -> OfflineStoreError {
-        let used = expression.columns();
-        match self.mixed.iter().find(|it| used.contains(&it.column.as_str())) {
-            Some(mixed) => self.refuse(mixed),
-            None => OfflineStoreError::Expression {
-                place: format!("source `{}`, {place}", self.name()),
-                error,
-            },
-        }
-    }
-
-    fn refuse(&self, mixed: &MixedColumn) -> OfflineStoreError {
-        OfflineStoreError::MixedColumn {
-            name: self.name().to_owned(),
-            column: mixed.column.clone(),
-            numbers: mixed.numbers,
-            row: mixed.row,
-            got: mixed.text.clone(),
-        }
+        explained(
+            &self.source,
+            &self.mixed,
+            &format!("source `{}`, {place}", self.name()),
+            expression,
+            error,
+        )
     }
 
     fn take_file_rows(&mut self) -> Result<()> {

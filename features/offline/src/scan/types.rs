@@ -71,8 +71,13 @@ pub(super) fn cast(source: &str, name: &str, column: &Column, to: DataType) -> R
 fn blank_is_null(value: Value, to: DataType) -> Value {
     match &value {
         Value::Str(text) if to != DataType::String && text.trim().is_empty() => Value::Null,
+        Value::Str(text) if is_number(to) && text.trim().eq_ignore_ascii_case("nan") => Value::Null,
         _ => value,
     }
+}
+
+fn is_number(data_type: DataType) -> bool {
+    matches!(data_type, DataType::Int64 | DataType::Double)
 }
 
 fn refuse(source: &str, column: &str, row: usize, error: CastError) -> OfflineStoreError {

@@ -1,20 +1,19 @@
 //! What the tests of this crate share: small projects in a temporary folder, and the public data where it is there.
-#![allow(dead_code, unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 
 use foretell_features::row::KeyPart;
-use foretell_features::{Definitions, EntityKey, FeatureRef, Timestamp};
+use foretell_features::{Definitions, EntityKey, FeatureRef, Table, Timestamp, Value};
 use foretell_features_offline::OfflineStore;
 
 /// A folder with files and definitions over them.
-pub struct Project {
-    pub folder: tempfile::TempDir,
-    pub definitions: Definitions,
+pub(crate) struct Project {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) definitions: Definitions,
 }
 
 impl Project {
-    pub fn new(toml: &str, files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(toml: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = folder.path().join(name);
@@ -27,12 +26,12 @@ impl Project {
         }
     }
 
-    pub fn open(&self) -> OfflineStore {
+    pub(crate) fn open(&self) -> OfflineStore {
         OfflineStore::open(self.definitions.clone(), self.folder.path()).unwrap()
     }
 }
 
-pub fn definitions(toml: &str) -> Definitions {
+pub(crate) fn definitions(toml: &str) -> Definitions {
     match Definitions::parse(&[(PathBuf::from("features/test.toml"), toml.to_owned())]) {
         Ok(definitions) => definitions,
         Err(problems) => panic!("{problems}"),
@@ -40,7 +39,7 @@ pub fn definitions(toml: &str) -> Definitions {
 }
 
 /// A folder of the public data sets: `FORETELL_DATA`, or `shared/data` beside the workspace. Tests pass without it.
-pub fn public_data(folder: &str) -> Option<PathBuf> {
+pub(crate) fn public_data(folder: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let root = std::env::var_os("FORETELL_DATA").map_or_else(beside, PathBuf::from);
     let folder = root.join(folder);
@@ -48,7 +47,7 @@ pub fn public_data(folder: &str) -> Option<PathBuf> {
 }
 
 /// The definitions of a project under `examples/`.
-pub fn example(name: &str) -> Definitions {
+pub(crate) fn example(name: &str) -> Definitions {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../examples")
         .join(name)
@@ -66,20 +65,29 @@ pub fn example(name: &str) -> Definitions {
     }
 }
 
-pub fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-pub fn refs(names: &[&str]) -> Vec<FeatureRef> {
+pub(crate) fn refs(names: &[&str]) -> Vec<FeatureRef> {
     names.iter().map(|it| it.parse().unwrap()).collect()
 }
 
 /// `1,b` is the key of an integer and a text; a part `-` is null and makes no key.
-pub fn key(text: &str) -> Option<EntityKey> {
+pub(crate) fn key(text: &str) -> Option<EntityKey> {
     let part = |it: &str| match it.parse() {
         Ok(number) => KeyPart::Int(number),
         Err(_) => KeyPart::Str(it.into()),
     };
     let parts: Vec<&str> = text.split(',').collect();
     (!parts.contains(&"-")).then(|| EntityKey(parts.into_iter().map(part).collect()))
+}
+
+/// A row of a table as text, null as `-`.
+pub(crate) fn row_text(table: &Table, row: usize) -> String {
+    let values = table.iter().map(|(_, column)| match column.value(row) {
+        Value::Null => "-".to_owned(),
+        value => value.to_string(),
+    });
+    values.collect::<Vec<_>>().join(",")
 }

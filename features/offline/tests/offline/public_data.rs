@@ -1,8 +1,6 @@
 //! Training sets of the example projects over the public data, where it is there.
 
-mod common;
-
-use common::{at, example, public_data, refs};
+use crate::common::{at, example, public_data, refs};
 use foretell_features::{
     Ahead, Cutoffs, DataType, Expression, FeatureRef, ForecastTest, LabelSpec, Population, SeriesSet, SeriesSpec, Span,
     TrainingSet, TrainingSetSpec, Value,

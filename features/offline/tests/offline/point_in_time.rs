@@ -1,8 +1,6 @@
 //! The published cases of the point-in-time join (C1 to C20 of the reference), and a brute-force oracle.
 
-mod common;
-
-use common::{Project, at, key, refs};
+use crate::common::{Project, at, key, refs, row_text};
 use foretell_features::{EntityFrame, Timestamp, Value};
 use proptest::prelude::*;
 
@@ -59,15 +57,12 @@ fn check(project: &Project, features: &[&str], cases: &[(&str, &str, &str, &str)
         "rows out = rows in"
     );
     for (row, (name, entity, in_hindsight, as_known)) in cases.iter().enumerate() {
-        let answer = |table: &foretell_features::Table| {
-            let values = table.iter().map(|(_, column)| match column.value(row) {
-                Value::Null => "-".to_owned(),
-                value => value.to_string(),
-            });
-            values.collect::<Vec<_>>().join(",")
-        };
-        assert_eq!(answer(&hindsight), *in_hindsight, "{name} {entity}, in hindsight");
-        assert_eq!(answer(&known), *as_known, "{name} {entity}, as known");
+        assert_eq!(
+            row_text(&hindsight, row),
+            *in_hindsight,
+            "{name} {entity}, in hindsight"
+        );
+        assert_eq!(row_text(&known, row), *as_known, "{name} {entity}, as known");
     }
 }
 

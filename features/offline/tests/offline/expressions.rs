@@ -1,7 +1,5 @@
 //! The offline evaluator and the row evaluator give the same answer for every expression and row.
 
-mod common;
-
 use std::sync::Arc;
 
 use foretell_features::expression::{BinaryOperator, Function, UnaryOperator};
@@ -301,7 +299,7 @@ fn offline(rows: &[Vec<Value>], expression: &Expression) -> Column {
     }
     let folder = tempfile::tempdir().unwrap();
     write_parquet(&folder.path().join("rows.parquet"), &table).unwrap();
-    let mut definitions = common::definitions("[source.rows]\npath = \"rows.parquet\"\n");
+    let mut definitions = crate::common::definitions("[source.rows]\npath = \"rows.parquet\"\n");
     definitions.sources.get_mut("rows").unwrap().columns = vec![("answer".to_owned(), expression.clone())];
     let store = Arc::new(OfflineStore::open(definitions, folder.path()).unwrap());
     store.source_table("rows").unwrap().column("answer").unwrap().clone()

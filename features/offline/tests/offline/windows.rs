@@ -1,8 +1,6 @@
 //! Windows, their edges and hops, and every aggregate.
 
-mod common;
-
-use common::{Project, at, key, refs};
+use crate::common::{Project, at, key, refs};
 use foretell_features::{EntityFrame, Value};
 
 const TOML: &str = r#"

@@ -1,0 +1,13 @@
+//! The offline engine from outside: one test program, because each one links polars.
+
+mod bad_input;
+mod common;
+mod expressions;
+mod materialize;
+mod parquet_types;
+mod point_in_time;
+mod public_data;
+mod scan;
+mod series;
+mod training;
+mod windows;
