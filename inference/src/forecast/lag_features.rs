@@ -118,7 +118,7 @@ impl LagLayout {
             n_known,
             skip_zeros: self.skip_zeros,
         };
-        let scale = past.scale(self.scale_window, self.seasons.base());
+        let scale = past.scale(self.scale_window, 4 * self.seasons.base());
         let common = blocks::common(self, &past, scale);
         let phases = (0..self.seasons.short)
             .map(|phase| blocks::phase(self, &past, scale, phase))

@@ -26,6 +26,10 @@ pub struct BoostedLagsEstimator {
     pub size_weight: f64,
 }
 
+/// Losses this close, relatively, are the same.
+const AS_GOOD: f64 = 0.005;
+/// Rows that are drawn of one value, at most, on average.
+const ROWS_PER_VALUE: usize = 3;
 /// Rows that decide when to stop, at most.
 const WATCH_ROWS: usize = 60_000;
 /// Steps that are drawn of one origin.
@@ -39,11 +43,11 @@ impl Default for BoostedLagsEstimator {
     fn default() -> Self {
         let parameters = Parameters {
             rounds: 800,
-            patience: 30,
-            learning_rate: 0.06,
+            patience: 40,
+            learning_rate: 0.08,
             num_leaves: 31,
             min_data_in_leaf: 40,
-            column_fraction: 0.6,
+            column_fraction: 0.5,
             ..Parameters::for_loss(Loss::Squared)
         };
         Self {
@@ -103,7 +107,7 @@ impl BoostedLagsEstimator {
             scale_window: if self.scale_window > 0 {
                 self.scale_window
             } else {
-                4 * base
+                52 * base
             },
             nonnegative: panel.nonnegative,
             skip_zeros: panel.skip_zeros,
@@ -117,7 +121,9 @@ impl ForecastEstimator for BoostedLagsEstimator {
     fn fit(&self, fit: &Fit<'_>) -> Result<Box<dyn FittedForecaster>, ForecastError> {
         let layout = self.layout(fit.panel);
         let kinds: Vec<ColumnKind> = layout.columns().iter().map(|it| it.kind).collect();
-        let train = self.rows(fit.panel, &layout, &sample(fit.panel, fit.ends, self.rows, fit.seed));
+        // A value says little more the fourth time it is a target.
+        let rows = self.rows.min(ROWS_PER_VALUE * fit.ends.iter().sum::<usize>());
+        let train = self.rows(fit.panel, &layout, &sample(fit.panel, fit.ends, rows, fit.seed));
         let watched = fit
             .watch
             .map(|windows| self.rows(fit.panel, &layout, &watched(windows)));
@@ -134,12 +140,20 @@ impl ForecastEstimator for BoostedLagsEstimator {
         let data = train.data(&kinds);
         let valid = watched.as_ref().map(|it| it.data(&kinds));
         let fitted = Booster::new(parameters).fit(&data, valid.as_ref(), fit.seed, &mut tell)?;
-        let rounds = fitted.best_iteration;
+        let rounds = rounds_for_later(&fitted.history).unwrap_or(fitted.best_iteration);
         Ok(Box::new(Fitted {
             model: BoostedLags::new(layout, fitted.ensemble)?,
             rounds,
         }))
     }
+}
+
+/// How many trees a fit on more data should have: the last round that is as good as the best one. The bottom of the curve is
+/// flat, and where in it the least loss lies is chance of a few weeks.
+fn rounds_for_later(history: &[f64]) -> Option<usize> {
+    let best = history.iter().copied().fold(f64::INFINITY, f64::min);
+    let as_good = history.iter().rposition(|it| *it <= best * (1.0 + AS_GOOD));
+    as_good.map(|it| it + 1)
 }
 
 #[derive(Debug)]

@@ -1,5 +1,8 @@
 //! Means over past values that count.
 
+/// A recent level so many times the usual one, or so small a part of it, is no season any more.
+const SHIFT: f64 = 2.0;
+
 /// Values and covariates up to the origin, oldest first.
 #[derive(Debug)]
 pub(super) struct Past<'a> {
@@ -56,17 +59,23 @@ impl Past<'_> {
         mean(squares).sqrt() / centre
     }
 
-    /// The size of the series: the mean of the last `window` values, of all where too few of those count, else 1.
-    pub(super) fn scale(&self, window: usize, at_least: usize) -> f64 {
-        let enough = (1..=window).filter(|&back| self.counts(self.value(back))).count() >= at_least.min(window);
-        let reach = if enough { window } else { self.values.len() };
-        let size = mean(
-            (1..=reach)
+    /// The size of the series: the mean of the last `window` values that count. Where the last `recent` ones are of another
+    /// size altogether, theirs: the level has shifted. 1 where nothing counts.
+    pub(super) fn scale(&self, window: usize, recent: usize) -> f64 {
+        let long = self.size(window.max(recent));
+        let short = self.size(recent);
+        let has_shifted = short > 0.0 && !(1.0 / SHIFT..=SHIFT).contains(&(short / long));
+        let size = if has_shifted { short } else { long };
+        if size > 0.0 { size } else { 1.0 }
+    }
+
+    fn size(&self, window: usize) -> f64 {
+        mean(
+            (1..=window)
                 .map(|back| self.value(back))
                 .filter(|&it| self.counts(it))
                 .map(f64::abs),
-        );
-        if size > 0.0 { size } else { 1.0 }
+        )
     }
 
     /// Covariate `column`, `back` steps before the first step ahead.
