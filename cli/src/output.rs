@@ -66,47 +66,54 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Progress of long work: a bar on a terminal, a line per stage elsewhere.
+/// Progress of long work: a bar on a terminal, elsewhere a line now and then.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
-    stage: Mutex<Stage>,
+    said: Mutex<Said>,
 }
 
+/// The last line said, where lines are said.
 #[derive(Debug)]
-struct Stage {
-    name: String,
-    since: Instant,
+struct Said {
+    what: String,
+    at: Option<Instant>,
 }
+
+/// Logs are read later: a line every few seconds tells as much as one per step.
+const BETWEEN_LINES: Duration = Duration::from_secs(3);
 
 impl Progress {
-    /// Silent where stderr is nobody's terminal and lines would be noise for `--json`.
+    /// Nothing said yet.
     pub(crate) fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            let style = ProgressStyle::with_template("{spinner} {msg:<44} {wide_bar} {pos}/{len} {elapsed}");
+            let style = ProgressStyle::with_template("{spinner} {msg:<60} {wide_bar} {pos}/{len} {elapsed}");
             bar.set_style(style.expect("the template is well formed"));
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { bar, stage: Mutex::new(Stage { name: String::new(), since: Instant::now() }) }
+        Self { bar, said: Mutex::new(Said { what: String::new(), at: None }) }
     }
 
     /// Says where the work stands.
     pub(crate) fn set(&self, what: &str, done: u64, total: u64) {
-        let mut stage = self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let new = stage.name != what;
-        if new {
-            *stage = Stage { name: what.to_owned(), since: Instant::now() };
-        }
         match &self.bar {
             Some(bar) => {
                 bar.set_length(total.max(1));
                 bar.set_position(done);
                 bar.set_message(what.to_owned());
             }
-            None if new => eprintln!("{what}"),
-            None => {}
+            None => self.say(what),
+        }
+    }
+
+    fn say(&self, what: &str) {
+        let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let due = said.at.is_none_or(|at| at.elapsed() >= BETWEEN_LINES);
+        if due && said.what != what {
+            eprintln!("{what}");
+            *said = Said { what: what.to_owned(), at: Some(Instant::now()) };
         }
     }
 

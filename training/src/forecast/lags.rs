@@ -132,9 +132,9 @@ impl ForecastEstimator for BoostedLagsEstimator {
         let rounds = parameters.rounds;
         let mut tell = |round: usize, loss: f64| {
             if round % 50 == 0 {
-                (fit.progress)(&format!(
-                    "boosted_lags: tree {round} of at most {rounds}, validation loss {loss:.5}"
-                ));
+                // Fits that watch nothing have no loss to tell.
+                let loss = if loss.is_nan() { String::new() } else { format!(", validation loss {loss:.5}") };
+                (fit.progress)(&format!("boosted_lags: tree {round} of at most {rounds}{loss}"));
             }
         };
         let data = train.data(&kinds);
