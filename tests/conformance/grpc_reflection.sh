@@ -6,4 +6,4 @@ use_python "$conformance/requirements/grpc.txt"
 use_binary
 use_project churn
 use_server
-check grpc_reflection.py "$http" "$grpc"
+check grpc_tools.py "$http" "$grpc"

@@ -98,18 +98,20 @@ def a_stream_keeps_order_and_survives_an_invalid_request():
     answers = queue.Queue()
     client.start_stream(lambda result, error: answers.put((result, error)))
     try:
-        for model, key in [("churn", "C7"), ("nope", "C7"), ("churn", "C1")]:
-            client.async_stream_infer(model, road.keys([key]), request_id=key)
-        got = [answers.get(timeout=30)]
-        if got[0][1] is not None and "UNIMPLEMENTED" in str(got[0][1].status()):
+        client.async_stream_infer("churn", road.keys(["C7"]), request_id="first")
+        first, error = answers.get(timeout=30)
+        if error is not None and "UNIMPLEMENTED" in str(error.status()):
             print("not served: ModelStreamInfer")
             return
-        got += [answers.get(timeout=30) for _ in range(2)]
+        client.async_stream_infer("nope", road.keys(["C7"]))
+        client.async_stream_infer("churn", road.keys(["C1"]), request_id="last")
+        (_, refused), (last, _) = (answers.get(timeout=30) for _ in range(2))
     finally:
         client.stop_stream()
-    assert got[1][1] is not None, "the unknown model is refused"
+    assert refused is not None, "the unknown model is refused"
     judged = values(address, "churn", entities=[{"customer_id": "C7"}, {"customer_id": "C1"}])
-    equal([listed(got[at][0], "churn_probability")[0] for at in (0, 2)], judged)
+    equal([listed(it, "churn_probability")[0] for it in (first, last)], judged)
+    equal([it.get_response().id for it in (first, last)], ["first", "last"])
 
 
 def refused_by_stub(code, request):

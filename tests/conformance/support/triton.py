@@ -182,7 +182,6 @@ def declare(road, http):
             "an unknown column": [plan, *others, road.tensor("colour", "BYTES", ["red"] * 3)],
             "a column sent twice": [plan, plan, *others],
             "columns of unlike length": [plan, months, *others[1:]],
-            "text for a number": [plan, road.tensor("months", "BYTES", ["x"] * 3), *others[1:]],
             "a wide column": [plan, road.tensor("months", "INT64", [[1, 2]] * 3, [3, 2]), *others[1:]],
             "dense features of a mixed model": [road.tensor("features", "FP64", [[1.0] * 5], [1, 5])],
         }
@@ -191,6 +190,21 @@ def declare(road, http):
         named("too few features", road.refused, "invalid", road.infer, "spend", [road.tensor("features", "FP64", [[1.0, 2.0]], [1, 2])])
         named("an unknown output", road.refused, "invalid", road.infer, "churn", road.columns(WHOLE_ROWS), ["nope"])
         road.refused("not found", client.get_model_metadata, "nope")
+
+    @check
+    def a_row_that_cannot_be_scored_fails_alone():
+        customers = ["C7", "NOBODY", "C1"]
+        known = values(http, "churn", entities=[{"customer_id": it} for it in ("C7", "C1")])
+        plan, _, *others = road.columns(WHOLE_ROWS)
+        months = road.tensor("months", "BYTES", ["3", "many", "1"])
+        rows = values(http, "churn", rows=[WHOLE_ROWS[0], WHOLE_ROWS[2]])
+        cases = [(road.keys(customers), "not_found", known), ([plan, months, *others], "invalid", rows)]
+        for inputs, status, judged in cases:
+            result = road.infer("churn", inputs)
+            equal(listed(result, "status"), ["ok", status, "ok"])
+            first, missing, last = listed(result, "churn_probability")
+            assert math.isnan(missing), missing
+            equal([first, last], judged)
 
     @check
     def parameters_of_the_request_are_allowed():
