@@ -48,15 +48,18 @@ pub(crate) async fn serve(
     health
         .set_service_status("inference.GRPCInferenceService", tonic_health::ServingStatus::Serving)
         .await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .expect("the descriptors are those that the code was generated from");
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let same = "the descriptors are those that the code was generated from";
     let serve = Server::builder()
         .timeout(limits.time)
         .add_service(health_service)
-        .add_service(reflection)
+        .add_service(reflection().build_v1().expect(same))
+        // Python's client, and tools that follow it, know only this name.
+        .add_service(reflection().build_v1alpha().expect(same))
         .add_service(native)
         .add_service(open_inference)
         .serve_with_incoming_shutdown(incoming, stop_signal(stopped));

@@ -12,11 +12,11 @@ use crate::error::{ServeError, hint};
 use crate::plan::{Frame, RowPlan, key_of};
 use crate::request::{PredictRequest, Row, Subjects};
 use crate::request_log::{LoggedRow, RequestLog};
-use crate::response::{Interval, PredictResponse, Prediction, ReasonAnswer, RowStatus, StepAnswer};
+use crate::response::{Interval, PredictResponse, Prediction, ReasonAnswer, Refusal, StepAnswer};
 use crate::servable::{RowSide, Servable};
 
 /// A frame that can be scored, or what to answer instead.
-type Framed = Result<Frame, Prediction>;
+type Framed = Result<Frame, Refusal>;
 
 pub(crate) async fn predict(
     servable: &Arc<Servable>,
@@ -85,7 +85,7 @@ async fn frames_of_entities(
     now: Timestamp,
 ) -> Result<Vec<Framed>, ServeError> {
     let plan = &rows.plan;
-    let mut refused: BTreeMap<usize, Prediction> = BTreeMap::new();
+    let mut refused: BTreeMap<usize, Refusal> = BTreeMap::new();
     let (mut keys, mut frames) = (Vec::new(), Vec::new());
     for (at, entity) in entities.iter().enumerate() {
         let mut frame = plan.blank();
@@ -96,7 +96,7 @@ async fn frames_of_entities(
                 keys.push(key);
                 frames.push(frame);
             }
-            Err(message) => drop(refused.insert(at, Prediction::refused(RowStatus::Invalid, message))),
+            Err(message) => drop(refused.insert(at, Refusal::invalid(message))),
         }
     }
     let found = rows.positions.fill(store, plan, &keys, &mut frames, now).await?;
@@ -106,7 +106,7 @@ async fn frames_of_entities(
         .zip(found)
         .map(|((key, frame), found)| finish(plan, key, frame, found));
     let in_order = (0..entities.len()).map(|at| match refused.remove(&at) {
-        Some(prediction) => Err(prediction),
+        Some(refusal) => Err(refusal),
         None => framed.next().expect("a frame per key that was not refused"),
     });
     Ok(in_order.collect())
@@ -115,7 +115,7 @@ async fn frames_of_entities(
 fn finish(plan: &RowPlan, key: &EntityKey, mut frame: Frame, found: bool) -> Framed {
     if !found {
         let message = format!("nothing is stored for `{key}`; materialize its features or send them as `rows`");
-        return Err(Prediction::refused(RowStatus::NotFound, message));
+        return Err(Refusal::not_found(message));
     }
     plan.derive_all(&mut frame);
     Ok(frame)
@@ -131,7 +131,7 @@ fn frames_of_rows(plan: &RowPlan, rows: &[Row], request: &Row) -> Result<Vec<Fra
             whole.extend(row.iter().map(|(name, value)| (name.clone(), value.clone())));
             plan.frame_of_row(at, &whole)
         };
-        framed.map(|it| it.map_err(|message| Prediction::refused(RowStatus::Invalid, message)))
+        framed.map(|it| it.map_err(Refusal::invalid))
     };
     rows.iter().enumerate().map(frame).collect()
 }
@@ -150,10 +150,10 @@ fn score(
     let mut frames = Vec::with_capacity(framed.len());
     for framed in framed {
         let (prediction, frame) = match framed {
-            Err(refused) => (refused, None),
+            Err(refusal) => (refusal.into(), None),
             Ok(frame) => match scored.next().expect("one answer per scored row") {
                 Ok(row) => (answer(servable, plan, row, &frame, now), Some(frame)),
-                Err(error) => (Prediction::refused(RowStatus::Invalid, error.to_string()), Some(frame)),
+                Err(error) => (Refusal::invalid(error.to_string()).into(), Some(frame)),
             },
         };
         predictions.push(prediction);
@@ -216,7 +216,7 @@ fn forecasts(
             |column: &str| ServeError::request(format!("series[{at}]: missing key column `{column}`; send it"));
         let wanted = match key_of(key, sent).map_err(missing)? {
             Ok(key) => key,
-            Err(message) => return Ok(refused_series(sent, RowStatus::Invalid, message)),
+            Err(message) => return Ok(refused_series(sent, Refusal::invalid(message))),
         };
         let future = future.map(|it| future_of(key, sent, it)).transpose()?;
         match servable
@@ -228,7 +228,7 @@ fn forecasts(
                 ..answer_series(forecast)
             }),
             Err(error @ InferenceError::UnknownSeries { .. }) => {
-                Ok(refused_series(sent, RowStatus::NotFound, error.to_string()))
+                Ok(refused_series(sent, Refusal::not_found(error.to_string())))
             }
             Err(error) => Err(error.into()),
         }
@@ -259,10 +259,10 @@ fn same(value: &foretell_features::Value, other: Option<&foretell_features::Valu
     other.is_some_and(|it| it.to_string() == value.to_string())
 }
 
-fn refused_series(series: &Row, status: RowStatus, message: String) -> Prediction {
+fn refused_series(series: &Row, refusal: Refusal) -> Prediction {
     Prediction {
         series: Some(series.clone()),
-        ..Prediction::refused(status, message)
+        ..refusal.into()
     }
 }
 

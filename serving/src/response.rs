@@ -115,11 +115,34 @@ pub struct Interval {
     pub upper: f64,
 }
 
-impl Prediction {
-    pub(crate) fn refused(status: RowStatus, message: impl Into<String>) -> Self {
+/// Why a row was not scored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refusal {
+    pub(crate) status: RowStatus,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self {
-            status,
-            message: Some(message.into()),
+            status: RowStatus::Invalid,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self {
+            status: RowStatus::NotFound,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Prediction {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            status: refusal.status,
+            message: Some(refusal.message),
             ..Self::default()
         }
     }

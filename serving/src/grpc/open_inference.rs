@@ -45,8 +45,9 @@ impl GrpcInferenceService for OpenInference {
     async fn model_ready(&self, request: Request<pb::ModelReadyRequest>) -> Answer<pb::ModelReadyResponse> {
         let pb::ModelReadyRequest { name, version } = request.into_inner();
         let wanted = oip::wanted(&version)?;
-        self.service.servable(&name, wanted.as_ref()).await?;
-        Ok(Response::new(pb::ModelReadyResponse { ready: true }))
+        // What is not there is not ready: a probe is asked for an answer, clients turn an error into an exception.
+        let ready = self.service.servable(&name, wanted.as_ref()).await.is_ok();
+        Ok(Response::new(pb::ModelReadyResponse { ready }))
     }
 
     async fn server_metadata(&self, _: Request<pb::ServerMetadataRequest>) -> Answer<pb::ServerMetadataResponse> {

@@ -161,20 +161,26 @@ impl Rows {
 
     /// The rows with these features, one column each.
     fn with(self, features: Vec<Vec<Value>>) -> Vec<(EntityKey, FeatureRow)> {
-        let rows = self.keys.into_iter().zip(self.event).zip(self.known).enumerate();
-        let row =
-            |(at, ((key, event_time), known_time)): (usize, ((Option<EntityKey>, Timestamp), Option<Timestamp>))| {
+        let mut rows = Vec::with_capacity(self.keys.len());
+        for (at, (key, (event_time, known_time))) in self
+            .keys
+            .into_iter()
+            .zip(self.event.into_iter().zip(self.known))
+            .enumerate()
+        {
+            if let Some(key) = key {
                 let values = features.iter().map(|it| it[at].clone()).collect();
-                Some((
-                    key?,
+                rows.push((
+                    key,
                     FeatureRow {
                         event_time,
                         known_time,
                         values,
                     },
-                ))
-            };
-        rows.filter_map(row).collect()
+                ));
+            }
+        }
+        rows
     }
 }
 
