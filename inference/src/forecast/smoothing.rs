@@ -90,7 +90,7 @@ impl Smoothing {
             self.idle[0] += IDLE_MEMORY * (f64::from(u8::from(is_idle)) - self.idle[0]);
         }
         let error = observation - self.expected();
-        let counts = !observation.is_nan() && !(skip_zeros && is_idle);
+        let counts = !(observation.is_nan() || skip_zeros && is_idle);
         self.update(if counts { error } else { 0.0 });
         counts.then_some(error)
     }

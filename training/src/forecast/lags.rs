@@ -131,9 +131,13 @@ impl ForecastEstimator for BoostedLagsEstimator {
         parameters.rounds = fit.rounds.unwrap_or(parameters.rounds).max(1);
         let rounds = parameters.rounds;
         let mut tell = |round: usize, loss: f64| {
-            if round % 50 == 0 {
+            if round.is_multiple_of(50) {
                 // Fits that watch nothing have no loss to tell.
-                let loss = if loss.is_nan() { String::new() } else { format!(", validation loss {loss:.5}") };
+                let loss = if loss.is_nan() {
+                    String::new()
+                } else {
+                    format!(", validation loss {loss:.5}")
+                };
                 (fit.progress)(&format!("boosted_lags: tree {round} of at most {rounds}{loss}"));
             }
         };

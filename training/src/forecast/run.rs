@@ -222,10 +222,12 @@ impl Run<'_> {
     }
 }
 
+/// An algorithm's name, and the algorithm.
+type Named = (String, Box<dyn ForecastEstimator>);
+
 /// The candidates of the spec, after the baseline.
-fn estimators(candidates: &[CandidateSpec]) -> Result<Vec<(String, Box<dyn ForecastEstimator>)>, ForecastError> {
-    let mut estimators: Vec<(String, Box<dyn ForecastEstimator>)> =
-        vec![(BASELINE.to_owned(), Box::new(SeasonalNaiveEstimator))];
+fn estimators(candidates: &[CandidateSpec]) -> Result<Vec<Named>, ForecastError> {
+    let mut estimators: Vec<Named> = vec![(BASELINE.to_owned(), Box::new(SeasonalNaiveEstimator))];
     for candidate in candidates {
         let estimator = estimator(candidate)?;
         if candidate.algorithm != BASELINE {

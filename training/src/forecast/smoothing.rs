@@ -89,7 +89,7 @@ fn fit_one(model: &ExponentialSmoothing, values: &[f64]) -> (usize, Smoothing) {
 }
 
 fn counts(value: f64, skip_zeros: bool) -> bool {
-    !value.is_nan() && !(skip_zeros && value == 0.0)
+    !(value.is_nan() || skip_zeros && value == 0.0)
 }
 
 /// The forms that the data can tell apart: a season needs three rounds, its product values above zero, a trend ten values.

@@ -22,7 +22,7 @@ impl Past<'_> {
 
     /// A value that tells the size of the series: present, and not idle.
     pub(super) fn counts(&self, value: f64) -> bool {
-        !value.is_nan() && !(self.skip_zeros && value == 0.0)
+        !(value.is_nan() || self.skip_zeros && value == 0.0)
     }
 
     /// Mean of the values `from..=to` steps back that count; NaN where none does.
@@ -88,11 +88,7 @@ impl Past<'_> {
 
     /// Steps of which covariates are known.
     pub(super) fn n_known_steps(&self) -> usize {
-        if self.n_known == 0 {
-            0
-        } else {
-            self.known.len() / self.n_known
-        }
+        self.known.len().checked_div(self.n_known).unwrap_or(0)
     }
 }
 
