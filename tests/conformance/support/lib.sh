@@ -88,6 +88,7 @@ run_foretell() {
 # Starts a server on the project and waits until it has said where it is; sets `http` and `grpc`.
 use_server() {
   local said="$work/said" log="$work/log" place
+  : >"$said"
   "$foretell" serve --http 127.0.0.1:0 --grpc 127.0.0.1:0 --json --project "$project" >"$said" 2>"$log" &
   server=$!
   for _ in $(seq 300); do
