@@ -6,17 +6,19 @@ conformance=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 repository=$(cd "$conformance/../.." && pwd)
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/foretell"
 work=$(mktemp -d)
+made=
 server=
 export CARGO_TERM_COLOR=never PYTHONDONTWRITEBYTECODE=1
 # Servers here are on loopback: no client may look for a proxy.
-export no_proxy="127.0.0.1,localhost" NO_PROXY="127.0.0.1,localhost"
+no_proxy="127.0.0.1,localhost,${no_proxy:-${NO_PROXY:-}}"
+export no_proxy NO_PROXY="$no_proxy"
 
 finish() {
   if [ -n "$server" ]; then
     kill "$server" 2>/dev/null || true
     wait "$server" 2>/dev/null || true
   fi
-  rm -rf "$work"
+  rm -rf "$work" ${made:+"$made"}
 }
 trap finish EXIT
 
@@ -47,13 +49,12 @@ use_python() {
 }
 
 make_venv() {
-  local venv=$1 requirements=$2 log="$work/pip.log" made
+  local venv=$1 requirements=$2 log="$work/pip.log"
   mkdir -p "$cache"
   made=$(mktemp -d "$cache/making-XXXXXX")
-  python3 -m venv "$made" >"$log" 2>&1 || { rm -rf "$made"; skip "python3 -m venv does not work: $(tail -n 1 "$log")"; }
+  python3 -m venv "$made" >"$log" 2>&1 || skip "python3 -m venv does not work: $(tail -n 1 "$log")"
   printf 'installing %s\n' "$(grep -v '^#' "$requirements" | tr '\n' ' ')"
   if ! "$made/bin/python" -m pip install --disable-pip-version-check --quiet -r "$requirements" >"$log" 2>&1; then
-    rm -rf "$made"
     if grep -qiE 'connection|timed out|name resolution|unreachable|proxy|ssl|retry' "$log"; then
       skip "pip cannot reach its index: $(tail -n 1 "$log")"
     fi
