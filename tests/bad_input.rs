@@ -52,11 +52,11 @@ fn data_that_cannot_be_used_is_refused_before_anything_is_registered() {
     };
     let cases: [(&str, &dyn Fn(&Project), &[&str]); 6] = [
         ("an empty file", &|it| it.write("data/customers.csv", ""), &["customers.csv", "empty"]),
-        ("a file with a heading only", &|it| it.write("data/customers.csv", "customer_id,plan,months,complaints,price,left\n"), &["no rows"]),
+        ("a file with a heading only", &|it| it.write("data/customers.csv", "customer_id,plan,months,complaints,price,left\n"), &["customers.csv", "empty"]),
         ("a missing file", &|it| it.change("features/customer.toml", "customers.csv", "customer.csv"), &["customer.csv", "customers.csv"]),
         ("a missing column", &|it| it.change("features/customer.toml", "\"complaints\"", "\"complints\""), &["complints", "complaints"]),
         ("a column that is half text", &half_text, &["months", "x"]),
-        ("a label with one class", &|it| it.write("data/customers.csv", &it.read("data/customers.csv").replace(",yes", ",no")), &["one class"]),
+        ("a label with one class", &|it| it.write("data/customers.csv", &it.read("data/customers.csv").replace(",yes", ",no")), &["left", "no row has the positive value `yes`"]),
     ];
     for (what, spoil, words) in cases {
         println!("{what}");
@@ -165,9 +165,10 @@ fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
     let project = Project::churn();
     project.json(&["train", "churn"]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = taken.local_addr().expect("it is bound").to_string();
-    refused(&project.run(&["serve", "--http", &address, "--grpc", "127.0.0.1:0"]), &[&address, "--http"]);
-    refused(&project.run(&["serve", "--http", "127.0.0.1:0", "--grpc", &address]), &[&address, "--grpc"]);
+    let taken_at = taken.local_addr().expect("it is bound");
+    let (address, port) = (taken_at.to_string(), taken_at.port().to_string());
+    refused(&project.run(&["serve", "--http", &address, "--grpc", "127.0.0.1:0"]), &[&port, "--http"]);
+    refused(&project.run(&["serve", "--http", "127.0.0.1:0", "--grpc", &address]), &[&port, "--grpc"]);
 }
 
 #[test]

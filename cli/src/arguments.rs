@@ -7,7 +7,7 @@ use foretell_features::Timestamp;
 
 /// Train and serve churn, lifetime value, conversion, demand and revenue models from files.
 #[derive(Debug, Parser)]
-#[command(name = "foretell", version, propagate_version = true, after_help = EXAMPLES)]
+#[command(name = "foretell", version, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Project folder [default: the current folder or its nearest parent with a foretell.toml]
     #[arg(long, global = true, value_name = "DIR")]

@@ -52,7 +52,7 @@ pub(crate) async fn run(common: &Common, verb: Demo) -> Result<ExitCode> {
     say(&format!("\n2. project checked: {} views, {} models\n", checked.definitions.views.len(), checked.models.len()));
 
     let store: Arc<dyn OnlineStore> = Arc::new(FjallStore::open(&project.settings.online)?);
-    let reports = features::into_store(&project, checked.definitions.clone(), &*store, &[], project.now()).await?;
+    let reports = features::into_store(&project, checked.definitions.clone(), &*store, &[], None, project.now()).await?;
     say(&format!("\n3. features materialized into the online store\n{}", features::describe(&reports)));
 
     let session = Session::open(&project, checked, false).await?;

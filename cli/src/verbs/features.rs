@@ -34,10 +34,12 @@ async fn materialize(common: &Common, project: &Project, checked: Checked, verb:
     let reports = match Online::open(project).await? {
         Online::Server(address) => {
             let body = json!({ "feature_views": verb.views, "start_ts": verb.from, "end_ts": to });
-            let answer = online::post(address, "/materialize", &body).await?;
-            serde_json::from_value(answer["views"].clone()).unwrap_or_default()
+            let answer = online::post(address, "/v1/materialize", &body).await?;
+            serde_json::from_value(answer).context("the server's report cannot be read")?
         }
-        Online::Store(store) => into_store(project, checked.definitions, &*store, &verb.views, to).await?,
+        Online::Store(store) => {
+            into_store(project, checked.definitions, &*store, &verb.views, verb.from, to).await?
+        },
     };
     if common.json {
         output::print_json(&reports);
@@ -53,12 +55,13 @@ pub(crate) async fn into_store(
     definitions: Definitions,
     store: &dyn OnlineStore,
     views: &[String],
+    from: Option<Timestamp>,
     to: Timestamp,
 ) -> Result<Vec<MaterializeReport>> {
     let offline = OfflineStore::open(definitions, &project.settings.data)?;
     let progress = Progress::new();
     let show = |view: &str, done: u64, total: u64| progress.set(&format!("materialize {view}"), done, total);
-    Ok(offline.materialize(store, views, to, &show).await?)
+    Ok(offline.materialize_between(store, views, from, to, &show).await?)
 }
 
 /// One line per view.
@@ -80,9 +83,12 @@ async fn get(common: &Common, project: &Project, checked: &Checked, verb: GetFea
         Online::Server(address) => {
             let columns = entity.key.iter().zip(&key.0).map(|((name, _), part)| (name.clone(), json!([part.value()])));
             let columns: serde_json::Map<String, serde_json::Value> = columns.collect();
-            let features: Vec<String> = views.iter().map(|view| format!("{view}:*")).collect();
-            let body = json!({ "entities": columns, "features": features });
-            reads = read_answer(&online::post(address, "/get-online-features", &body).await?, &entity.key)?;
+            for view in views {
+                let body = json!({ "entities": columns, "features": [format!("{view}:*")] });
+                let answer = online::post(address, "/get-online-features", &body).await?;
+                let of_view = read_answer(&answer, &entity.key)?;
+                reads.extend(of_view.into_iter().map(|(name, read)| (format!("{view}:{name}"), read)));
+            }
         }
         Online::Store(store) => {
             for view in views {

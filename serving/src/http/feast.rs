@@ -18,4 +18,5 @@ pub(crate) fn routes() -> Router<App> {
         .route("/write-to-online-store", post(write::write_to_online_store))
         .route("/materialize", post(write::materialize))
         .route("/materialize-incremental", post(write::materialize_incremental))
+        .route("/v1/materialize", post(write::materialize_with_report))
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use foretell_features::{DataType, Definitions, EntityKey, FeatureKind, FeatureRow, Source, Timestamp, Value, View};
+use foretell_features::{
+    DataType, Definitions, EntityKey, FeatureKind, FeatureRow, MaterializeReport, Source, Timestamp, Value, View,
+};
 use serde::Deserialize;
 
 use super::frame::{Columns, column, key_columns, keys, n_rows, view};
@@ -100,14 +102,31 @@ pub(crate) async fn materialize(State(app): State<App>, body: Body) -> Result<Js
         .as_deref()
         .ok_or_else(|| ServeError::request("missing `start_ts`; send an ISO time"))?;
     let from = time("start_ts", from)?;
-    run(&app, &asked, Some(from)).await
+    run(&app, &asked, Some(from)).await?;
+    Ok(Json(()))
 }
 
 pub(crate) async fn materialize_incremental(State(app): State<App>, body: Body) -> Result<Json<()>, ServeError> {
-    run(&app, &body.json_or_empty()?, None).await
+    run(&app, &body.json_or_empty()?, None).await?;
+    Ok(Json(()))
 }
 
-async fn run(app: &App, asked: &Materialize, from: Option<Timestamp>) -> Result<Json<()>, ServeError> {
+/// `POST /v1/materialize`: the same, `start_ts` optional, answered with what was written; the command line's way to the store
+/// while a server has it.
+pub(crate) async fn materialize_with_report(
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<Vec<MaterializeReport>>, ServeError> {
+    let asked: Materialize = body.json_or_empty()?;
+    let from = asked.start_ts.as_deref().map(|it| time("start_ts", it)).transpose()?;
+    run(&app, &asked, from).await.map(Json)
+}
+
+async fn run(
+    app: &App,
+    asked: &Materialize,
+    from: Option<Timestamp>,
+) -> Result<Vec<MaterializeReport>, ServeError> {
     let dependencies = app.service.dependencies();
     let to = asked
         .end_ts
@@ -122,8 +141,7 @@ async fn run(app: &App, asked: &Materialize, from: Option<Timestamp>) -> Result<
         ServeError::Unsupported(advice.to_owned())
     };
     let offline = dependencies.offline.as_ref().ok_or_else(without)?;
-    offline.materialize(&views, from, to).await?;
-    Ok(Json(()))
+    Ok(offline.materialize(&views, from, to).await?)
 }
 
 /// Keys and times of the rows of a request; rows with a null key are left out.
