@@ -9,7 +9,7 @@ use foretell_features::{
     Column, Definitions, EntityKey, Feature, FeatureKind, FeatureRow, MaterializeReport, Offline, OfflineError,
     Timestamp, View, ViewName,
 };
-use foretell_features_online::OnlineStore;
+use foretell_features_online::{OnlineStore, ViewSchema};
 
 use crate::error::Result;
 use crate::events::Query;
@@ -61,31 +61,41 @@ impl OfflineStore {
         to: Timestamp,
         progress: MaterializeProgress<'_>,
     ) -> Result<Vec<MaterializeReport>> {
-        let all: Vec<ViewName> = self.definitions().views.keys().cloned().collect();
-        let views = if views.is_empty() { &all } else { views };
         let mut reports = Vec::new();
-        for name in views {
-            let loaded = self.loaded_view(name)?;
-            online.define(name, &self.view_schema(name)?).await?;
-            let rows = self.due(&loaded, from, to)?;
-            let values = self.values_of(&loaded, &rows)?;
-            progress(name, 0, rows.len() as u64);
-            for start in (0..rows.len()).step_by(BATCH) {
-                let end = rows.len().min(start + BATCH);
-                online
-                    .put(name, (start..end).map(|at| rows[at].with(&values, at)).collect())
-                    .await?;
-                progress(name, end as u64, rows.len() as u64);
-            }
-            let (rows_read, entities) = (loaded.source.rows_read, rows.len() as u64);
-            reports.push(MaterializeReport {
-                view: name.clone(),
-                rows_read,
-                entities,
-                to,
-            });
+        for view in self.named(views) {
+            reports.push(self.prepared(&view, from, to)?.write(online, progress).await?);
         }
         Ok(reports)
+    }
+
+    /// The views to write; none named means all.
+    fn named(&self, views: &[ViewName]) -> Vec<ViewName> {
+        if views.is_empty() {
+            self.definitions().views.keys().cloned().collect()
+        } else {
+            views.to_vec()
+        }
+    }
+
+    /// All rows of a view, computed but not written.
+    fn prepared(&self, view: &str, from: Option<Timestamp>, to: Timestamp) -> Result<Prepared> {
+        let schema = self.view_schema(view)?;
+        let loaded = self.loaded_view(view)?;
+        let due = self.due(&loaded, from, to)?;
+        let values = self.values_of(&loaded, &due)?;
+        let (rows_read, entities) = (loaded.source.rows_read, due.len() as u64);
+        let report = MaterializeReport {
+            view: view.to_owned(),
+            rows_read,
+            entities,
+            to,
+        };
+        Ok(Prepared {
+            schema,
+            due,
+            values,
+            report,
+        })
     }
 
     /// The entities to write, sorted, each with the time it is written under.
@@ -191,12 +201,52 @@ impl Offline for OfflineEngine {
         from: Option<Timestamp>,
         to: Timestamp,
     ) -> Result<Vec<MaterializeReport>, OfflineError> {
-        let refuse = |error: crate::OfflineStoreError| OfflineError(error.to_string());
-        let store = OfflineStore::open(self.definitions.clone(), &self.data_root).map_err(refuse)?;
-        store
-            .materialize_between(self.online.as_ref(), views, from, to, &|_, _, _| {})
-            .await
-            .map_err(refuse)
+        let (definitions, data_root) = (self.definitions.clone(), self.data_root.clone());
+        let store = Arc::new(aside(move || OfflineStore::open(definitions, &data_root)).await?);
+        let mut reports = Vec::new();
+        for view in store.named(views) {
+            let store = store.clone();
+            let prepared = aside(move || store.prepared(&view, from, to)).await?;
+            let written = prepared.write(self.online.as_ref(), &|_, _, _| {}).await;
+            reports.push(written.map_err(|error| OfflineError(error.to_string()))?);
+        }
+        Ok(reports)
+    }
+}
+
+/// Runs work that keeps cores busy off the threads that answer requests.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, OfflineError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let result = done.map_err(|error| OfflineError(format!("materialization was stopped: {error}")))?;
+    result.map_err(|error| OfflineError(error.to_string()))
+}
+
+/// A view's rows, ready to be written.
+#[derive(Debug)]
+struct Prepared {
+    schema: ViewSchema,
+    due: Vec<Due>,
+    values: Vec<Column>,
+    report: MaterializeReport,
+}
+
+impl Prepared {
+    async fn write(self, online: &dyn OnlineStore, progress: MaterializeProgress<'_>) -> Result<MaterializeReport> {
+        let view = &self.report.view;
+        let total = self.due.len();
+        online.define(view, &self.schema).await?;
+        progress(view, 0, total as u64);
+        for start in (0..total).step_by(BATCH) {
+            let end = total.min(start + BATCH);
+            online
+                .put(
+                    view,
+                    (start..end).map(|at| self.due[at].with(&self.values, at)).collect(),
+                )
+                .await?;
+            progress(view, end as u64, total as u64);
+        }
+        Ok(self.report)
     }
 }
 

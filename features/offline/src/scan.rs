@@ -2,6 +2,7 @@
 
 mod csv;
 mod files;
+mod load;
 mod parquet;
 mod source;
 mod types;
@@ -14,7 +15,8 @@ use polars::prelude as pl;
 
 use crate::error::{OfflineStoreError, Result};
 
-pub(crate) use source::{MixedColumn, SourceFrame, evaluate, load};
+pub(crate) use load::load;
+pub(crate) use source::{MixedColumn, SourceFrame, evaluate};
 pub(crate) use types::apply_types;
 
 /// The file's columns as they stand, normalised; text columns of a CSV typed by what the whole file holds.

@@ -21,8 +21,11 @@ pub struct OfflineStore {
     root: PathBuf,
     pub(crate) knowledge: Knowledge,
     sources: Mutex<BTreeMap<String, Arc<SourceFrame>>>,
-    indexes: Mutex<BTreeMap<(String, Option<String>), Arc<EventIndex>>>,
+    indexes: Mutex<BTreeMap<SourceOfEntity, Arc<EventIndex>>>,
 }
+
+/// A source and the entity whose key groups its rows; no entity is one group.
+type SourceOfEntity = (String, Option<String>);
 
 /// Rows of a source with the file row of each.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,19 +1,13 @@
 //! A source as views see it: file and computed columns, times as times, the rows that `where` keeps, and which file row each is.
 
-use std::path::Path;
-
 use foretell_features::{Column, DataType, Entity, Expression, ExpressionError, Source, SourceKey, Table, Timestamp};
 use polars::prelude as pl;
 use polars::prelude::IntoLazy;
 
-use crate::column::{from_column, to_column, to_frame, to_table, to_times};
+use crate::column::{to_column, to_table, to_times};
 use crate::error::{OfflineStoreError, Result, definition, engine, missing_column};
-use crate::lower::{lower, schema_of};
-use crate::scan::types::{apply_types, cast};
-use crate::scan::wide::unpivoted;
-use crate::scan::{Scan, read};
-
-const FILE_ROW: &str = "__file_row";
+use crate::lower::lower;
+use crate::scan::types::cast;
 
 /// A source in memory.
 #[derive(Debug)]
@@ -26,7 +20,8 @@ pub(crate) struct SourceFrame {
     pub(crate) file_rows: Vec<u64>,
     /// Rows in the files, kept or not.
     pub(crate) rows_read: u64,
-    mixed: Vec<MixedColumn>,
+    /// Its columns of numbers with something amiss.
+    pub(crate) mixed: Vec<MixedColumn>,
 }
 
 /// A text column that is mostly numbers.
@@ -36,138 +31,6 @@ pub(crate) struct MixedColumn {
     pub(crate) numbers: usize,
     pub(crate) row: u64,
     pub(crate) text: String,
-}
-
-/// Reads a source whole.
-pub(crate) fn load(source: &Source, root: &Path) -> Result<SourceFrame> {
-    let Scan { mut frame, mixed } = read(source, root)?;
-    let rows_read = frame.height() as u64;
-    apply_types(&source.name, &mut frame, &source.types)?;
-    let mut file_rows: Vec<u64> = (0..rows_read).collect();
-    if let Some(wide) = &source.wide {
-        let (table, rows) = unpivoted(source, wide, &to_table(&frame))?;
-        frame = to_frame(&table).map_err(|error| engine(&source.name, error))?;
-        file_rows = rows;
-    }
-    let file_columns: Vec<String> = frame.columns().iter().map(|it| it.name().to_string()).collect();
-    read_times(source, &mut frame, |name| file_columns.iter().any(|it| it == name))?;
-    let mut frame = computed(source, frame, &mixed)?;
-    read_times(source, &mut frame, |name| !file_columns.iter().any(|it| it == name))?;
-    let schema = schema_of(&frame);
-    let frame = kept(source, frame, &schema, file_rows)?;
-    let mut loaded = SourceFrame {
-        source: source.clone(),
-        frame,
-        schema,
-        file_rows: Vec::new(),
-        rows_read,
-        mixed,
-    };
-    loaded.take_file_rows()?;
-    Ok(loaded)
-}
-
-/// Makes the event and known time columns times, where `here` holds for the column.
-fn read_times(source: &Source, frame: &mut pl::DataFrame, here: impl Fn(&str) -> bool) -> Result<()> {
-    for name in [&source.event_time, &source.known_time]
-        .into_iter()
-        .flatten()
-        .filter(|it| here(it))
-    {
-        let Ok(column) = frame.column(name) else {
-            let computed = source.columns.iter().map(|(name, _)| name.as_str());
-            let there: Vec<&str> = frame
-                .columns()
-                .iter()
-                .map(|it| it.name().as_str())
-                .chain(computed)
-                .collect();
-            return Err(missing_column(&source.name, name, there));
-        };
-        let column = to_column(column);
-        match column.data_type() {
-            DataType::Timestamp => {}
-            DataType::String => {
-                let times = cast(&source.name, name, &column, DataType::Timestamp)?;
-                frame
-                    .with_column(from_column(name, &times))
-                    .map_err(|error| engine(&source.name, error))?;
-            }
-            other => {
-                let reason = format!("column `{name}` is {other}, not a time; compute one with `to_timestamp`");
-                return Err(definition(format!("source `{}`", source.name), reason));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn computed(source: &Source, frame: pl::DataFrame, mixed: &[MixedColumn]) -> Result<pl::DataFrame> {
-    let mut frame = frame;
-    for (name, expression) in &source.columns {
-        let place = format!("source `{}`, column `{name}`", source.name);
-        let lowered = lower(expression, &schema_of(&frame));
-        let (lowered, _) = lowered.map_err(|error| explained(source, mixed, &place, expression, error))?;
-        let lazy = frame.lazy().with_columns([lowered.alias(name.as_str())]);
-        frame = lazy.collect().map_err(|error| engine(place, error))?;
-    }
-    Ok(frame)
-}
-
-/// An expression that does not fit may be over numbers with something amiss: then that is what to say.
-fn explained(
-    source: &Source,
-    mixed: &[MixedColumn],
-    place: &str,
-    expression: &Expression,
-    error: ExpressionError,
-) -> OfflineStoreError {
-    let used = expression.columns();
-    match mixed.iter().find(|it| used.contains(&it.column.as_str())) {
-        Some(mixed) => refuse(source, mixed),
-        None => OfflineStoreError::Expression {
-            place: place.to_owned(),
-            error,
-        },
-    }
-}
-
-fn refuse(source: &Source, mixed: &MixedColumn) -> OfflineStoreError {
-    OfflineStoreError::MixedColumn {
-        name: source.name.clone(),
-        column: mixed.column.clone(),
-        numbers: mixed.numbers,
-        row: mixed.row,
-        got: mixed.text.clone(),
-    }
-}
-
-/// The rows for which `where` is true, with their file rows as a last column.
-fn kept(
-    source: &Source,
-    frame: pl::DataFrame,
-    schema: &[(String, DataType)],
-    file_rows: Vec<u64>,
-) -> Result<pl::DataFrame> {
-    let place = format!("source `{}`, where", source.name);
-    let file_rows = Column::Int(file_rows.into_iter().map(|it| Some(it as i64)).collect());
-    let mut frame = frame;
-    frame
-        .with_column(from_column(FILE_ROW, &file_rows))
-        .map_err(|error| engine(&place, error))?;
-    let Some(filter) = &source.filter else { return Ok(frame) };
-    let (lowered, data_type) = lower(filter, schema).map_err(|error| OfflineStoreError::Expression {
-        place: place.clone(),
-        error,
-    })?;
-    if data_type != DataType::Boolean {
-        return Err(definition(place, format!("`{filter}` is {data_type}, not a condition")));
-    }
-    frame
-        .lazy()
-        .filter(lowered)
-        .collect()
-        .map_err(|error| engine(place, error))
 }
 
 impl SourceFrame {
@@ -299,17 +162,33 @@ impl SourceFrame {
             error,
         )
     }
+}
 
-    fn take_file_rows(&mut self) -> Result<()> {
-        let column = self
-            .frame
-            .drop_in_place(FILE_ROW)
-            .map_err(|error| engine(&self.source.name, error))?;
-        let Column::Int(rows) = to_column(&column) else {
-            unreachable!("it was put in as integers")
-        };
-        self.file_rows = rows.into_iter().flatten().map(|it| it as u64).collect();
-        Ok(())
+/// An expression that does not fit may be over numbers with something amiss: then that is what to say.
+pub(super) fn explained(
+    source: &Source,
+    mixed: &[MixedColumn],
+    place: &str,
+    expression: &Expression,
+    error: ExpressionError,
+) -> OfflineStoreError {
+    let used = expression.columns();
+    match mixed.iter().find(|it| used.contains(&it.column.as_str())) {
+        Some(mixed) => refuse(source, mixed),
+        None => OfflineStoreError::Expression {
+            place: place.to_owned(),
+            error,
+        },
+    }
+}
+
+fn refuse(source: &Source, mixed: &MixedColumn) -> OfflineStoreError {
+    OfflineStoreError::MixedColumn {
+        name: source.name.clone(),
+        column: mixed.column.clone(),
+        numbers: mixed.numbers,
+        row: mixed.row,
+        got: mixed.text.clone(),
     }
 }
 

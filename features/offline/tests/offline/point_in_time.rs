@@ -226,7 +226,7 @@ fn newest(events: &[Event], entity: Option<i64>, now: i64) -> Option<&Event> {
     events.iter().filter(qualifies).max_by_key(|it| (it.time, it.known))
 }
 
-fn in_window<'a>(events: &'a [Event], entity: Option<i64>, now: i64) -> impl Iterator<Item = &'a Event> {
+fn in_window(events: &[Event], entity: Option<i64>, now: i64) -> impl Iterator<Item = &Event> {
     let qualifies = move |it: &&Event| {
         Some(it.entity) == entity && (now - 4..now).contains(&it.time) && it.known.is_some_and(|it| it <= now)
     };

@@ -257,3 +257,35 @@ fn features_of_one_name_in_two_views_carry_the_view() {
         .to_string();
     assert!(message.contains("`orders__n`"), "{message}");
 }
+
+#[test]
+fn the_number_of_cores_changes_no_bit() {
+    let mut orders = "who,at,amount\n".to_owned();
+    let mut random = 1u64;
+    for row in 0..5000u64 {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let (who, day, amount) = (random >> 60, 1 + row % 60, (random >> 33) as f64 / 7.0);
+        let date = at("2024-01-01").plus(Span::days(day as i64)).to_string();
+        orders += &format!("c{who},{date},{amount}\n");
+    }
+    let project = Project::new(SHOP, &[("orders.csv", &orders), FILES[1]]);
+    let total = LabelSpec::Total {
+        ahead: ahead(10),
+        value: Expression::parse("amount").unwrap(),
+    };
+    let every = Cutoffs::Every {
+        every: Span::days(5),
+        count: 5,
+    };
+    let mut spec = spec(&["orders:*", "per_order"], total, Some(every));
+    spec.as_of = at("2024-03-01");
+    let on = |cores: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build().unwrap();
+        let set = pool.install(|| project.open().training_set(&spec).unwrap());
+        let bits: Vec<u64> = set.label.iter().map(|it| it.to_bits()).collect();
+        (set, bits)
+    };
+    assert_eq!(on(1), on(7));
+}
