@@ -1,6 +1,5 @@
 //! What every store asks of a row before it is kept, so that no two stores differ in it.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use foretell_features::{DataType, EntityKey, FeatureRow, Timestamp, Value};
@@ -18,12 +17,13 @@ pub(crate) fn time(row: &FeatureRow) -> RowTime {
     (row.event_time, row.known_time)
 }
 
-/// Whether a row may replace what is stored: only a later one may, so that a retry changes nothing.
+/// Whether a row may replace what is stored: an earlier one never, one of the same time does. The same time again is a retry,
+/// which brings the same row, or a correction (a changed definition materialized at the same instant), which must count.
 pub(crate) fn replaces(new: RowTime, stored: Option<RowTime>) -> bool {
-    stored.is_none_or(|stored| new.cmp(&stored) == Ordering::Greater)
+    stored.is_none_or(|stored| new >= stored)
 }
 
-/// Rows by key with one row each, the newest; of equals the first. All are checked before any is written.
+/// Rows by key with one row each, the newest; of equals the last. All are checked before any is written.
 pub(crate) fn newest_by_key(
     view: &str,
     columns: &ViewSchema,

@@ -23,7 +23,7 @@ pub struct ViewRows {
 pub struct PutReport {
     /// Rows written.
     pub written: u64,
-    /// Rows not written because the stored one is newer (or equal in event time and not older in known time).
+    /// Rows not written because the stored one is newer.
     pub kept: u64,
 }
 
@@ -67,7 +67,7 @@ pub enum OnlineError {
 }
 
 /// Rows by view and entity key. Writes are monotone in event time, then known time: a late older row never replaces a newer
-/// one, so retries are harmless. An equal row replaces nothing.
+/// one, so retries are harmless. Of rows of the same time the last written stays, so that corrections count.
 #[async_trait]
 pub trait OnlineStore: Debug + Send + Sync {
     /// Declares a view's columns. The same again is a no-op; other columns drop the view's rows first.
