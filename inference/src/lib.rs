@@ -26,7 +26,9 @@ pub use endpoint::{AnswerField, Endpoint, KeySource, Method};
 pub use error::InferenceError;
 pub use golden::{Golden, GoldenRow};
 pub use linear::{Linear, LinearTerm};
-pub use manifest::{FeaturePlan, FeatureRead as PlannedRead, Input, Lineage, Manifest, Output, PackageFiles, PlannedDerived, Task};
+pub use manifest::{
+    FeaturePlan, FeatureRead as PlannedRead, Input, Lineage, Manifest, Output, PackageFiles, PlannedDerived, Task,
+};
 pub use model::{Model, PredictOptions, Reason, RowPrediction, RowPredictor, SeriesPrediction, Step};
 pub use predictor::{Forecaster, Predictor};
 pub use preprocessing::{Encoder, InputEncoding, RowEncoder};

@@ -14,10 +14,13 @@ const PARTS: f64 = 5.0;
 /// A richer map must lower the log loss by this share.
 const MIN_GAIN: f64 = 1e-3;
 
+/// Fits a map to scores and labels.
+type FitMap = fn(&[f64], &[f64]) -> Calibration;
+
 /// The calibration that lowers the log loss most on rows it did not fit; the identity where none does.
 pub fn choose(p: &[f64], y: &[f64]) -> Calibration {
     let positives = y.iter().filter(|&&it| it == 1.0).count();
-    let mut fits: Vec<fn(&[f64], &[f64]) -> Calibration> = vec![platt];
+    let mut fits: Vec<FitMap> = vec![platt];
     if positives >= MIN_POSITIVES_ISOTONIC {
         fits.push(isotonic);
     }
@@ -40,7 +43,7 @@ pub fn held_out(p: &[f64], y: &[f64], calibration: &Calibration) -> Vec<f64> {
     }
 }
 
-fn cross_fitted(p: &[f64], y: &[f64], fit: fn(&[f64], &[f64]) -> Calibration) -> Vec<f64> {
+fn cross_fitted(p: &[f64], y: &[f64], fit: FitMap) -> Vec<f64> {
     let mut out = vec![0.0; p.len()];
     // Hashed, so that no rhythm in the order of rows can show.
     let part_of = |row: usize| (row_hash(row as u64) * PARTS) as usize;

