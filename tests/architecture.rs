@@ -15,13 +15,33 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("tracking", &[]),
     ("mlflow", &["registry", "tracking"]),
     ("boosting", &["features", "inference"]),
-    ("training", &["features", "features-offline", "models", "inference", "registry", "tracking", "boosting"]),
+    (
+        "training",
+        &[
+            "features",
+            "features-offline",
+            "models",
+            "inference",
+            "registry",
+            "tracking",
+            "boosting",
+        ],
+    ),
     ("serving", &["features", "features-online", "inference", "registry"]),
     (
         "cli",
         &[
-            "features", "features-online", "features-offline", "inference", "models", "registry", "tracking", "mlflow", "boosting",
-            "training", "serving",
+            "features",
+            "features-online",
+            "features-offline",
+            "inference",
+            "models",
+            "registry",
+            "tracking",
+            "mlflow",
+            "boosting",
+            "training",
+            "serving",
         ],
     ),
 ];
@@ -39,15 +59,32 @@ const LEAVES: [(&str, &[&str]); 8] = [
 ];
 
 /// What the server must never carry.
-const NOT_IN_SERVING: [&str; 9] =
-    ["polars", "burn", "linfa", "smartcore", "sqlx", "foretell-boosting", "foretell-mlflow", "foretell-training", "foretell-models"];
+const NOT_IN_SERVING: [&str; 9] = [
+    "polars",
+    "burn",
+    "linfa",
+    "smartcore",
+    "sqlx",
+    "foretell-boosting",
+    "foretell-mlflow",
+    "foretell-training",
+    "foretell-models",
+];
 
 #[test]
 fn every_crate_uses_only_what_the_table_allows() {
     let metadata = metadata();
-    let ours: BTreeMap<String, &Package> = metadata.workspace_packages().iter().map(|it| (room(&it.name), *it)).collect();
+    let ours: BTreeMap<String, &Package> = metadata
+        .workspace_packages()
+        .iter()
+        .map(|it| (room(&it.name), *it))
+        .collect();
     let named: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
-    assert_eq!(ours.keys().map(String::as_str).collect::<BTreeSet<_>>(), named, "every crate stands in the table");
+    assert_eq!(
+        ours.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        named,
+        "every crate stands in the table"
+    );
     for (name, allowed) in ARROWS {
         let used = dependencies(ours[name]).filter(|it| it.starts_with("foretell-"));
         for used in used.map(|it| room(&it)) {
@@ -63,7 +100,10 @@ fn heavy_libraries_stay_in_their_leaf() {
         for used in dependencies(package) {
             if let Some((library, allowed)) = LEAVES.iter().find(|(library, _)| *library == used) {
                 let here = room(&package.name);
-                assert!(allowed.contains(&here.as_str()), "{library} belongs to {allowed:?}, {here} may not use it");
+                assert!(
+                    allowed.contains(&here.as_str()),
+                    "{library} belongs to {allowed:?}, {here} may not use it"
+                );
             }
         }
     }
@@ -75,7 +115,9 @@ fn the_server_carries_no_training_library() {
     let names = tree(&metadata, "foretell-serving");
     assert!(names.contains("axum"), "the tree was read");
     for library in NOT_IN_SERVING {
-        let found = names.iter().find(|name| *name == library || name.starts_with(&format!("{library}-")));
+        let found = names
+            .iter()
+            .find(|name| *name == library || name.starts_with(&format!("{library}-")));
         assert_eq!(found, None, "serving carries {library}");
     }
 }
@@ -85,16 +127,28 @@ fn serving_names_no_domain_model() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../serving/src");
     for (path, text) in sources(&root) {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_lowercase();
-        let spoken = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let spoken = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect::<Vec<_>>()
+            .join("\n");
         for model in ["churn", "ltv", "lifetime_value", "conversion_probability", "revenue"] {
-            assert!(!spoken.contains(model), "{} names the domain model `{model}`", path.display());
+            assert!(
+                !spoken.contains(model),
+                "{} names the domain model `{model}`",
+                path.display()
+            );
         }
     }
 }
 
 fn metadata() -> Metadata {
     let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-    MetadataCommand::new().manifest_path(manifest).other_options(["--offline".to_owned()]).exec().expect("cargo metadata runs")
+    MetadataCommand::new()
+        .manifest_path(manifest)
+        .other_options(["--offline".to_owned()])
+        .exec()
+        .expect("cargo metadata runs")
 }
 
 /// `foretell-features-online` is the room `features-online`, the binary's crate is `cli`.
@@ -103,7 +157,10 @@ fn room(package: &str) -> String {
 }
 
 fn dependencies(package: &Package) -> impl Iterator<Item = String> {
-    let normal = package.dependencies.iter().filter(|it| it.kind == DependencyKind::Normal);
+    let normal = package
+        .dependencies
+        .iter()
+        .filter(|it| it.kind == DependencyKind::Normal);
     normal.map(|it| it.name.clone())
 }
 
@@ -111,11 +168,22 @@ fn dependencies(package: &Package) -> impl Iterator<Item = String> {
 fn tree(metadata: &Metadata, root: &str) -> BTreeSet<String> {
     let resolve = metadata.resolve.as_ref().expect("metadata resolves dependencies");
     let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|it| (&it.id, it)).collect();
-    let names: BTreeMap<_, _> = metadata.packages.iter().map(|it| (&it.id, it.name.to_string())).collect();
-    let start = metadata.packages.iter().find(|it| it.name.as_str() == root).expect("the root is a package");
+    let names: BTreeMap<_, _> = metadata
+        .packages
+        .iter()
+        .map(|it| (&it.id, it.name.to_string()))
+        .collect();
+    let start = metadata
+        .packages
+        .iter()
+        .find(|it| it.name.as_str() == root)
+        .expect("the root is a package");
     let (mut open, mut seen) = (vec![&start.id], BTreeSet::new());
     while let Some(id) = open.pop() {
-        let normal = nodes[id].deps.iter().filter(|it| it.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
+        let normal = nodes[id]
+            .deps
+            .iter()
+            .filter(|it| it.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
         for next in normal.map(|it| &it.pkg) {
             if seen.insert(next) {
                 open.push(next);

@@ -22,20 +22,38 @@ fn a_kill_at_any_moment_leaves_the_old_or_the_new_state() {
     for kill in 0..KILLS {
         let promote = ["models", "promote", "churn", if kill % 4 == 1 { "1" } else { "2" }];
         // Two of three kills fall into training, where there is more to break; commits come last, so the second half matters.
-        let (verb, lasts): (&[&str], Duration) = if kill % 3 == 0 { (&promote, Duration::from_millis(60)) } else { (&train, whole) };
-        let mut child = project.command(verb).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        let (verb, lasts): (&[&str], Duration) = if kill % 3 == 0 {
+            (&promote, Duration::from_millis(60))
+        } else {
+            (&train, whole)
+        };
+        let mut child = project
+            .command(verb)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
         std::thread::sleep(lasts.mul_f64(chance.unit().sqrt() * 1.1));
         child.kill().expect("our own child can be killed");
         child.wait().expect("a killed child ends");
 
         let verified = project.run(&["models", "verify", "--json"]);
-        assert_eq!(verified.code, Some(0), "after kill {kill} of {verb:?}: {}{}", verified.stdout, verified.stderr);
+        assert_eq!(
+            verified.code,
+            Some(0),
+            "after kill {kill} of {verb:?}: {}{}",
+            verified.stdout,
+            verified.stderr
+        );
         let after = state(&project);
         for version in &before.versions {
             assert!(after.versions.contains(version), "kill {kill} lost version {version}");
         }
         let champion = after.champion.expect("champion points somewhere");
-        assert!(after.versions.contains(&champion), "kill {kill}: champion points to {champion}, which is not there");
+        assert!(
+            after.versions.contains(&champion),
+            "kill {kill}: champion points to {champion}, which is not there"
+        );
         before = after;
     }
     // Whatever is visible can be loaded and asked: the newest version as well as the champion.
@@ -56,6 +74,13 @@ fn state(project: &Project) -> State {
     let listed = project.json(&["models", "list"]);
     let rows = listed.as_array().expect("a list");
     let number = |row: &Value| row["version"].as_u64().expect("a version has a number");
-    let is_champion = |row: &&Value| row["aliases"].as_array().is_some_and(|it| it.iter().any(|it| it == "champion"));
-    State { versions: rows.iter().map(number).collect(), champion: rows.iter().find(is_champion).map(number) }
+    let is_champion = |row: &&Value| {
+        row["aliases"]
+            .as_array()
+            .is_some_and(|it| it.iter().any(|it| it == "champion"))
+    };
+    State {
+        versions: rows.iter().map(number).collect(),
+        champion: rows.iter().find(is_champion).map(number),
+    }
 }

@@ -237,13 +237,19 @@ pub(crate) struct Listen {
 
 impl Arguments {
     pub(crate) fn common(&self) -> Common {
-        Common { project: self.project.clone(), data: self.data.clone(), json: self.json }
+        Common {
+            project: self.project.clone(),
+            data: self.data.clone(),
+            json: self.json,
+        }
     }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(format!("write it as column=value, for example customer_id=C1. got=`{text}`")),
+        _ => Err(format!(
+            "write it as column=value, for example customer_id=C1. got=`{text}`"
+        )),
     }
 }

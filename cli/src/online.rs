@@ -83,10 +83,22 @@ pub(crate) async fn post(address: SocketAddr, path: &str, body: &Value) -> Resul
 async fn send(address: SocketAddr, request: hyper::http::request::Builder, body: Bytes) -> Result<Value> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let request = request.body(Full::new(body))?;
-    let response = client.request(request).await.with_context(|| format!("the server at {address} does not answer"))?;
+    let response = client
+        .request(request)
+        .await
+        .with_context(|| format!("the server at {address} does not answer"))?;
     let status = response.status();
-    let bytes = response.into_body().collect().await.context("the server's answer broke off")?.to_bytes();
-    let answer = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
+    let bytes = response
+        .into_body()
+        .collect()
+        .await
+        .context("the server's answer broke off")?
+        .to_bytes();
+    let answer = if bytes.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&bytes).unwrap_or(Value::Null)
+    };
     match status.is_success() {
         true => Ok(answer),
         false => match answer["error"].as_str() {

@@ -16,7 +16,11 @@ pub(crate) fn start_logging(verbose: bool) {
     let usual = if verbose { "info,foretell=debug" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("FORETELL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }
 
 /// One line per cause on stderr, and `{"error": ..}` on stdout where JSON was asked for.
@@ -55,11 +59,21 @@ pub(crate) fn print_text(text: &str) {
 /// Columns aligned, the first row is the heading.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |at: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(at))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..n_columns).map(width).collect();
     let mut text = String::new();
     for row in rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
@@ -93,7 +107,13 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { bar, said: Mutex::new(Said { what: String::new(), at: None }) }
+        Self {
+            bar,
+            said: Mutex::new(Said {
+                what: String::new(),
+                at: None,
+            }),
+        }
     }
 
     /// Says where the work stands.
@@ -113,7 +133,10 @@ impl Progress {
         let due = said.at.is_none_or(|at| at.elapsed() >= BETWEEN_LINES);
         if due && said.what != what {
             eprintln!("{what}");
-            *said = Said { what: what.to_owned(), at: Some(Instant::now()) };
+            *said = Said {
+                what: what.to_owned(),
+                at: Some(Instant::now()),
+            };
         }
     }
 

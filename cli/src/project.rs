@@ -54,7 +54,9 @@ impl Project {
                 anyhow!("no {FILE} here or in any parent folder; `foretell init DIR` writes a project, --project DIR names one")
             })?,
         };
-        let root = root.canonicalize().with_context(|| format!("cannot open `{}`", root.display()))?;
+        let root = root
+            .canonicalize()
+            .with_context(|| format!("cannot open `{}`", root.display()))?;
         let settings = Settings::read(&root, common.data.as_deref())?;
         Ok(Self { root, settings })
     }
@@ -84,10 +86,19 @@ impl Project {
         for (at, spec) in specs.iter().enumerate() {
             if let Some(twin) = specs[..at].iter().find(|it| it.name == spec.name) {
                 let message = format!("model `{}` is already in {}", spec.name, twin.file.display());
-                problems.push(Problem { file: spec.file.clone(), line: 1, key: "name".to_owned(), message });
+                problems.push(Problem {
+                    file: spec.file.clone(),
+                    line: 1,
+                    key: "name".to_owned(),
+                    message,
+                });
             }
         }
-        let checked = Checked { definitions, models: specs, digest };
+        let checked = Checked {
+            definitions,
+            models: specs,
+            digest,
+        };
         Ok(Problems::or(problems, checked)?)
     }
 
@@ -103,7 +114,9 @@ impl Project {
 
     /// Broken features must not hide broken TOML in models: references cannot be checked yet, syntax can.
     fn with_model_syntax(&self, mut problems: Problems, models: &[(PathBuf, String)]) -> Problems {
-        let broken = models.iter().filter_map(|(file, text)| Document::parse(file.clone(), text).err());
+        let broken = models
+            .iter()
+            .filter_map(|(file, text)| Document::parse(file.clone(), text).err());
         problems.0.extend(broken);
         problems
     }
@@ -121,7 +134,11 @@ impl Project {
 
     fn texts(&self, folder: &str, wanted: impl Fn(&Path) -> bool) -> Result<Vec<(PathBuf, String)>> {
         let files = sorted(&self.root.join(folder))?;
-        files.iter().filter(|path| wanted(path)).map(|path| self.text(path)).collect()
+        files
+            .iter()
+            .filter(|path| wanted(path))
+            .map(|path| self.text(path))
+            .collect()
     }
 
     /// Text with its path relative to the project, as errors should name it.
@@ -163,7 +180,8 @@ impl Settings {
         let as_of = project.as_ref().and_then(|it| it.get::<Timestamp>("as_of"));
         let offline = text_of(document, "offline", "url").unwrap_or_else(|| "data".to_owned());
         let registry = text_of(document, "registry", "url").unwrap_or_else(|| ".foretell/registry".to_owned());
-        let tracking = text_of(document, "tracking", "url").unwrap_or_else(|| "sqlite:.foretell/tracking.db".to_owned());
+        let tracking =
+            text_of(document, "tracking", "url").unwrap_or_else(|| "sqlite:.foretell/tracking.db".to_owned());
         if let Some(online) = document.table("online") {
             let store = online.get::<String>("store").unwrap_or_else(|| "embedded".to_owned());
             if store != "embedded" {
@@ -175,7 +193,10 @@ impl Settings {
         let address = |name: &str| serving.as_ref().and_then(|it| it.get::<String>(name));
         let (http, grpc) = (address("http"), address("grpc"));
         let request_log = serving.as_ref().and_then(|it| it.get::<bool>("request_log"));
-        [project.as_ref(), serving.as_ref(), Some(document)].into_iter().flatten().for_each(Section::refuse_unknown);
+        [project.as_ref(), serving.as_ref(), Some(document)]
+            .into_iter()
+            .flatten()
+            .for_each(Section::refuse_unknown);
         Some(Self {
             name: name?,
             as_of,
@@ -213,7 +234,10 @@ fn absolute_url(root: &Path, url: &str) -> String {
 
 fn nearest() -> std::io::Result<Option<PathBuf>> {
     let here = std::env::current_dir()?;
-    Ok(here.ancestors().find(|dir| dir.join(FILE).is_file()).map(Path::to_owned))
+    Ok(here
+        .ancestors()
+        .find(|dir| dir.join(FILE).is_file())
+        .map(Path::to_owned))
 }
 
 fn sorted(dir: &Path) -> Result<Vec<PathBuf>> {

@@ -84,7 +84,7 @@ impl Value {
     }
 
     /// The same value in the declared type. Numbers widen, text that spells a number, a bool or a time is read,
-    /// anything becomes text; NaN and the empty string of a number are null.
+    /// anything becomes text; NaN and blank text for anything but text are null.
     ///
     /// # Errors
     /// The value does not fit: `CastError` names both.
@@ -92,6 +92,8 @@ impl Value {
         let cast = match (to, &self) {
             (_, Value::Null) => Some(Value::Null),
             (_, Value::Float(it)) if it.is_nan() => Some(Value::Null),
+            (DataType::String, Value::Str(_)) => Some(self.clone()),
+            (_, Value::Str(it)) if it.trim().is_empty() => Some(Value::Null),
             (DataType::Boolean, Value::Bool(_)) => Some(self.clone()),
             (DataType::Boolean, Value::Int(it @ (0 | 1))) => Some(Value::Bool(*it == 1)),
             (DataType::Boolean, Value::Str(it)) => it.to_ascii_lowercase().parse().ok().map(Value::Bool),
@@ -106,7 +108,6 @@ impl Value {
             }
             (DataType::Double, Value::Time(_)) => None,
             (DataType::Double, _) => self.as_f64().map(Value::Float),
-            (DataType::String, Value::Str(_)) => Some(self.clone()),
             (DataType::String, _) => Some(Value::text(self.to_string())),
             (DataType::Timestamp, Value::Time(_)) => Some(self.clone()),
             (DataType::Timestamp, Value::Str(it)) => it.parse().ok().map(Value::Time),
@@ -157,6 +158,28 @@ impl std::str::FromStr for DataType {
             other => Err(format!(
                 "unknown type `{other}`; use boolean, int64, double, string or timestamp"
             )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_cast_by_meaning_and_blank_text_is_null() {
+        let cases = [
+            (Value::text("5"), DataType::Int64, Some(Value::Int(5))),
+            (Value::text(" "), DataType::Double, Some(Value::Null)),
+            (Value::text(""), DataType::String, Some(Value::text(""))),
+            (Value::Float(f64::NAN), DataType::Double, Some(Value::Null)),
+            (Value::Float(2.0), DataType::Int64, Some(Value::Int(2))),
+            (Value::Float(2.5), DataType::Int64, None),
+            (Value::Int(7), DataType::String, Some(Value::text("7"))),
+            (Value::text("many"), DataType::Double, None),
+        ];
+        for (value, to, expected) in cases {
+            assert_eq!(value.clone().cast(to).ok(), expected, "{value} as {to}");
         }
     }
 }

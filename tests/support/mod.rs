@@ -32,8 +32,13 @@ pub struct Server {
 impl Project {
     /// An empty project.
     pub fn empty() -> Self {
-        let project = Self { dir: tempfile::tempdir().expect("a temporary folder can be made") };
-        project.write("foretell.toml", "[project]\nname = \"test\"\nas_of = \"2026-06-30T00:00:00Z\"\n");
+        let project = Self {
+            dir: tempfile::tempdir().expect("a temporary folder can be made"),
+        };
+        project.write(
+            "foretell.toml",
+            "[project]\nname = \"test\"\nas_of = \"2026-06-30T00:00:00Z\"\n",
+        );
         project
     }
 
@@ -73,7 +78,11 @@ impl Project {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_foretell"));
-        command.args(arguments).arg("--project").arg(self.root()).current_dir(self.root());
+        command
+            .args(arguments)
+            .arg("--project")
+            .arg(self.root())
+            .current_dir(self.root());
         command.stdin(Stdio::null()).env_remove("FORETELL_LOG");
         command
     }
@@ -93,7 +102,11 @@ impl Project {
     pub fn serve(&self) -> Server {
         let listen = ["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--json"];
         let mut command = self.command(&listen);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut document = serde_json::Deserializer::from_reader(stdout).into_iter::<Value>();
         let Some(Ok(started)) = document.next() else {
@@ -101,7 +114,11 @@ impl Project {
             panic!("the server did not start: {}", String::from_utf8_lossy(&output.stderr));
         };
         let address = |name: &str| started[name].as_str().expect("the server says where it is").to_owned();
-        Server { http: address("http"), grpc: address("grpc"), child }
+        Server {
+            http: address("http"),
+            grpc: address("grpc"),
+            child,
+        }
     }
 }
 
@@ -134,17 +151,27 @@ impl Drop for Server {
 pub fn http(address: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(address).expect("the server listens");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout can be set");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("a timeout can be set");
     let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).expect("the head is sent");
     stream.write_all(body.as_bytes()).expect("the body is sent");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the answer is read");
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-    let status = head.split(' ').nth(1).and_then(|it| it.parse().ok()).expect("an answer has a status");
-    (status, serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())))
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|it| it.parse().ok())
+        .expect("an answer has a status");
+    (
+        status,
+        serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())),
+    )
 }
 
 /// Waits until something holds.
@@ -158,7 +185,11 @@ pub fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 pub fn said(output: Output) -> Said {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Said {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }
 
 /// Customers with a known pattern and some noise; every column kind, some blanks.
@@ -172,8 +203,15 @@ pub fn customers(n: usize) -> String {
         let price = 10.0 + 5.0 * chance.below(8) as f64;
         let score = 0.9 * complaints as f64 - 0.06 * months as f64 + if plan == "basic" { 1.2 } else { 0.0 };
         let left = chance.unit() < 1.0 / (1.0 + (-score).exp());
-        let price = if chance.below(20) == 0 { String::new() } else { price.to_string() };
-        text.push_str(&format!("C{at},{plan},{months},{complaints},{price},{}\n", if left { "yes" } else { "no" }));
+        let price = if chance.below(20) == 0 {
+            String::new()
+        } else {
+            price.to_string()
+        };
+        text.push_str(&format!(
+            "C{at},{plan},{months},{complaints},{price},{}\n",
+            if left { "yes" } else { "no" }
+        ));
     }
     text
 }

@@ -4,8 +4,8 @@ use foretell_features::TrainingSet;
 use foretell_inference::{Model, PackageFiles, PredictOptions, Task};
 
 use crate::dataset::raw_row;
+use crate::fit::measure;
 use crate::metrics::Metrics;
-use crate::tabular::measure;
 
 /// Metrics of the champion's answers for the given rows, or why there are none.
 ///

@@ -18,6 +18,7 @@ pub mod digest;
 pub mod error;
 pub mod estimator;
 pub mod explain;
+pub mod fit;
 pub mod forecast;
 pub mod gate;
 pub mod metrics;
@@ -28,14 +29,14 @@ pub mod publish;
 pub mod report;
 pub mod split;
 pub mod statistics;
-pub mod tabular;
+
 pub mod track;
 pub mod train;
 
 pub use error::{FitError, TrainError};
+pub use fit::{TabularInput, TabularOutcome, train_tabular};
 pub use gate::GateResult;
 pub use metrics::Metrics;
 pub use progress::{Progress, Silent};
 pub use report::{CandidateReport, TrainReport};
-pub use tabular::{TabularInput, TabularOutcome, train_tabular};
 pub use train::{TrainOutcome, TrainRequest, train};

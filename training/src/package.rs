@@ -13,10 +13,10 @@ use foretell_models::ModelSpec;
 use crate::dataset::raw_row;
 use crate::error::TrainError;
 use crate::explain::{Importance, importance, spread};
+use crate::fit::TabularOutcome;
 use crate::forecast::ForecastOutcome;
 use crate::metrics::Metrics;
 use crate::statistics::statistics;
-use crate::tabular::TabularOutcome;
 
 /// File name of the model card.
 pub const CARD_FILE: &str = "card.md";

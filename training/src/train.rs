@@ -12,6 +12,7 @@ use foretell_tracking::Tracking;
 use crate::champion::{recorded, rescore};
 use crate::digest::{of_series_set, of_training_set};
 use crate::error::TrainError;
+use crate::fit::{TabularInput, TabularOutcome, train_tabular};
 use crate::forecast::{ForecastTrainInput, train_forecast};
 use crate::gate::{GateResult, Rivals, judge};
 use crate::metrics::{Metrics, calibration_table};
@@ -20,7 +21,6 @@ use crate::plan::plan;
 use crate::progress::Progress;
 use crate::publish::{Publication, champion, digest, publish};
 use crate::report::{CandidateReport, CardFacts, TrainReport, card};
-use crate::tabular::{TabularInput, TabularOutcome, train_tabular};
 use crate::track::{TrackedCandidate, track};
 
 /// What to train, from what, and what to do with it.
@@ -331,7 +331,7 @@ fn notes(outcome: &TabularOutcome) -> Vec<String> {
 }
 
 fn tracked(outcome: &TabularOutcome) -> Vec<TrackedCandidate> {
-    let of = |(at, it): (usize, &crate::tabular::Candidate)| {
+    let of = |(at, it): (usize, &crate::fit::Candidate)| {
         let given = it
             .spec
             .parameters

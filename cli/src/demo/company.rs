@@ -46,7 +46,10 @@ pub(crate) fn simulate(size: Size) -> Company {
     let customers = super::customers::simulate(size);
     let leads = super::leads::simulate(size);
     let products = super::products::simulate(size);
-    let mut company = Company { files: Vec::new(), best: Vec::new() };
+    let mut company = Company {
+        files: Vec::new(),
+        best: Vec::new(),
+    };
     for part in [customers, leads, products] {
         company.files.extend(part.files);
         company.best.extend(part.best);
@@ -118,7 +121,10 @@ pub(crate) enum Cell {
 impl Rows {
     /// No rows yet.
     pub(crate) fn new(names: &[&'static str]) -> Self {
-        Self { names: names.to_vec(), columns: Vec::new() }
+        Self {
+            names: names.to_vec(),
+            columns: Vec::new(),
+        }
     }
 
     /// Appends a row; the first one settles the types.
@@ -177,7 +183,11 @@ pub(crate) fn roc_auc(score: &[f64], label: &[bool]) -> f64 {
     order.sort_by(|&a, &b| score[a].total_cmp(&score[b]));
     let (mut rank_sum, mut at) = (0.0, 0);
     while at < order.len() {
-        let end = at + order[at..].iter().take_while(|&&row| score[row] == score[order[at]]).count();
+        let end = at
+            + order[at..]
+                .iter()
+                .take_while(|&&row| score[row] == score[order[at]])
+                .count();
         let rank = (at + end + 1) as f64 / 2.0;
         rank_sum += rank * order[at..end].iter().filter(|&&row| label[row]).count() as f64;
         at = end;

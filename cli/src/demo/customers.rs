@@ -17,8 +17,8 @@
 use std::sync::Arc;
 
 use foretell_features::Table;
-use rand::rngs::Xoshiro256PlusPlus;
 use rand::RngExt;
+use rand::rngs::Xoshiro256PlusPlus;
 use rand_distr::{Gamma, LogNormal, StandardNormal};
 
 use super::company::{CHANNELS, Cell, HISTORY_DAYS, Rows, Size, chance, day, pick, poisson, roc_auc, sigmoid};
@@ -86,21 +86,41 @@ pub(crate) fn simulate(size: Size) -> Part {
         logs.customer(&customer);
         customer.live(&mut logs, &mut judged, &mut rng, &mut futures);
     }
-    let squared: f64 = judged.expected_value.iter().zip(&judged.value).map(|(p, y)| (p - y).powi(2)).sum();
+    let squared: f64 = judged
+        .expected_value
+        .iter()
+        .zip(&judged.value)
+        .map(|(p, y)| (p - y).powi(2))
+        .sum();
     let best = vec![
         ("churn", "roc_auc", roc_auc(&judged.churn_score, &judged.churned)),
         ("ltv", "rmse", (squared / judged.value.len() as f64).sqrt()),
     ];
-    Part { files: logs.into_files(), best }
+    Part {
+        files: logs.into_files(),
+        best,
+    }
 }
 
 impl Customer {
     fn draw(number: usize, rng: &mut Xoshiro256PlusPlus) -> Self {
         let plan = pick(&[(0, PLANS[0].1), (1, PLANS[1].1), (2, PLANS[2].1)], rng);
         let channel = pick(&[(0, 0.35), (1, 0.25), (2, 0.15), (3, 0.1), (4, 0.15)], rng);
-        let region = pick(&[(0, REGIONS[0].1), (1, REGIONS[1].1), (2, REGIONS[2].1), (3, REGIONS[3].1)], rng);
+        let region = pick(
+            &[
+                (0, REGIONS[0].1),
+                (1, REGIONS[1].1),
+                (2, REGIONS[2].1),
+                (3, REGIONS[3].1),
+            ],
+            rng,
+        );
         // A third are there when the history begins, the rest arrive evenly.
-        let age = if rng.random::<f64>() < 0.3 { 0.0 } else { rng.random::<f64>() * (HISTORY_DAYS - 1) as f64 };
+        let age = if rng.random::<f64>() < 0.3 {
+            0.0
+        } else {
+            rng.random::<f64>() * (HISTORY_DAYS - 1) as f64
+        };
         let gamma = Gamma::new(1.3, 1.0 / 1.3).expect("shape and scale are positive");
         let spread = LogNormal::new(0.0, 0.6).expect("the deviation is finite");
         let order_rate = rng.sample(gamma) * [0.025, 0.04, 0.06][plan];
@@ -146,7 +166,9 @@ impl Customer {
             }
             if period == VALUE_PERIODS {
                 value_ahead = Some(judged.value.len());
-                judged.expected_value.push(self.expected_value(decision, next_invoice, futures));
+                judged
+                    .expected_value
+                    .push(self.expected_value(decision, next_invoice, futures));
                 judged.value.push(0.0);
             }
             let lapse = self.lapse_probability(decision);
@@ -170,7 +192,11 @@ impl Customer {
     fn lapse_probability(&self, now: f64) -> f64 {
         let tenure = (now - self.signed_up).clamp(0.0, 720.0);
         let since_order = (now - self.last_order).min(120.0);
-        let young_social = if CHANNELS[self.channel] == "social" && tenure < 180.0 { 0.9 } else { 0.0 };
+        let young_social = if CHANNELS[self.channel] == "social" && tenure < 180.0 {
+            0.9
+        } else {
+            0.0
+        };
         sigmoid(
             -0.55 - 0.16 * self.recent_sessions.min(20) as f64
                 + 0.85 * self.unhappy.min(3) as f64
@@ -200,7 +226,8 @@ impl Customer {
         for _ in 0..poisson(0.05 * days, rng) {
             let clicked = rng.random::<f64>() < 0.1 + 0.1 * sigmoid(self.engagement);
             let campaign = CAMPAIGNS[rng.random_range(0..CAMPAIGNS.len())];
-            logs.touches.push([self.key(), when(from, days, rng), text(campaign), Cell::Flag(clicked)]);
+            logs.touches
+                .push([self.key(), when(from, days, rng), text(campaign), Cell::Flag(clicked)]);
         }
         let mut total = 0.0;
         let spread = LogNormal::new(-0.08, 0.4).expect("the deviation is finite"); // mean 1
@@ -209,7 +236,13 @@ impl Customer {
             let amount = (self.order_value * rng.sample(spread) * 100.0).round() / 100.0;
             let quantity = 1 + poisson(0.8, rng) as i64;
             let channel = if rng.random::<f64>() < 0.6 { "app" } else { "web" };
-            logs.orders.push([self.key(), Cell::Time(day(at)), Cell::Number(Some(amount)), Cell::Count(Some(quantity)), text(channel)]);
+            logs.orders.push([
+                self.key(),
+                Cell::Time(day(at)),
+                Cell::Number(Some(amount)),
+                Cell::Count(Some(quantity)),
+                text(channel),
+            ]);
             self.last_order = self.last_order.max(at);
             total += amount;
         }
@@ -222,7 +255,12 @@ impl Customer {
             let at = from + rng.random::<f64>() * (to - from);
             let minutes = (rng.random::<f64>() * 18.0 + 1.0).round();
             let pages = 1 + poisson(4.0, rng) as i64;
-            logs.sessions.push([self.key(), Cell::Time(day(at)), Cell::Number(Some(minutes)), Cell::Count(Some(pages))]);
+            logs.sessions.push([
+                self.key(),
+                Cell::Time(day(at)),
+                Cell::Number(Some(minutes)),
+                Cell::Count(Some(pages)),
+            ]);
             self.recent_sessions += usize::from(at >= to - 30.0);
         }
     }
@@ -235,7 +273,12 @@ impl Customer {
             // One answer in eight is never given.
             let answered = rng.random::<f64>() > 0.125;
             let topic = TOPICS[rng.random_range(0..TOPICS.len())];
-            logs.tickets.push([self.key(), Cell::Time(day(at)), text(topic), Cell::Count(answered.then_some(satisfaction))]);
+            logs.tickets.push([
+                self.key(),
+                Cell::Time(day(at)),
+                text(topic),
+                Cell::Count(answered.then_some(satisfaction)),
+            ]);
             self.unhappy += usize::from(answered && satisfaction <= 2);
         }
     }
@@ -243,7 +286,8 @@ impl Customer {
     fn invoices(&self, mut next: f64, until: f64, logs: &mut Logs) -> f64 {
         while next < until {
             let price = [9.0, 19.0, 39.0][self.plan];
-            logs.invoices.push([self.key(), Cell::Time(day(next)), Cell::Number(Some(price))]);
+            logs.invoices
+                .push([self.key(), Cell::Time(day(next)), Cell::Number(Some(price))]);
             next += 30.0;
         }
         next
@@ -256,7 +300,10 @@ impl Customer {
     }
 
     fn one_future(&self, now: f64, next_invoice: f64, rng: &mut Xoshiro256PlusPlus) -> f64 {
-        let mut ghost = Customer { id: self.id.clone(), ..*self };
+        let mut ghost = Customer {
+            id: self.id.clone(),
+            ..*self
+        };
         let daily = self.order_rate * self.order_value;
         let mut total = 0.0;
         for ahead in 0..VALUE_PERIODS {
@@ -284,7 +331,14 @@ impl Customer {
 impl Logs {
     fn new() -> Self {
         Self {
-            customers: Rows::new(&["customer_id", "signed_up_at", "plan", "region", "channel", "monthly_price"]),
+            customers: Rows::new(&[
+                "customer_id",
+                "signed_up_at",
+                "plan",
+                "region",
+                "channel",
+                "monthly_price",
+            ]),
             sessions: Rows::new(&["customer_id", "started_at", "minutes", "pages"]),
             orders: Rows::new(&["customer_id", "ordered_at", "amount", "quantity", "channel"]),
             tickets: Rows::new(&["customer_id", "opened_at", "topic", "satisfaction"]),
@@ -297,7 +351,14 @@ impl Logs {
         let price = [9.0, 19.0, 39.0][it.plan];
         let (plan, region) = (text(PLANS[it.plan].0), text(REGIONS[it.region].0));
         let channel = text(CHANNELS[it.channel]);
-        self.customers.push([it.key(), Cell::Time(day(it.signed_up)), plan, region, channel, Cell::Number(Some(price))]);
+        self.customers.push([
+            it.key(),
+            Cell::Time(day(it.signed_up)),
+            plan,
+            region,
+            channel,
+            Cell::Number(Some(price)),
+        ]);
     }
 
     fn into_files(self) -> Vec<(&'static str, Table)> {
@@ -328,7 +389,11 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_customers_and_the_process_can_be_learned() {
-        let size = Size { customers: 1500, products: 1, seed: 7 };
+        let size = Size {
+            customers: 1500,
+            products: 1,
+            seed: 7,
+        };
         let (one, two) = (simulate(size), simulate(size));
         assert_eq!(one.files, two.files);
         let (_, _, auc) = one.best[0];
@@ -339,14 +404,21 @@ mod tests {
 
     #[test]
     fn nobody_acts_after_the_clock() {
-        let part = simulate(Size { customers: 300, products: 1, seed: 1 });
+        let part = simulate(Size {
+            customers: 300,
+            products: 1,
+            seed: 1,
+        });
         for (name, table) in &part.files {
             let times = table.iter().filter_map(|(_, column)| match column {
                 foretell_features::Column::Time(it) => Some(it),
                 _ => None,
             });
             let latest = times.flatten().flatten().max().copied().unwrap_or(Timestamp(0));
-            assert!(latest <= super::super::company::AS_OF, "{name} has an event at {latest}");
+            assert!(
+                latest <= super::super::company::AS_OF,
+                "{name} has an event at {latest}"
+            );
         }
     }
 }

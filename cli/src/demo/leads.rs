@@ -24,7 +24,14 @@ const COUNTRIES: [&str; 6] = ["DE", "FR", "GB", "US", "NL", "PL"];
 
 pub(crate) fn simulate(size: Size) -> Part {
     let mut rng = chance(size, "leads");
-    let mut leads = Rows::new(&["lead_id", "created_at", "channel", "company_size", "industry", "country"]);
+    let mut leads = Rows::new(&[
+        "lead_id",
+        "created_at",
+        "channel",
+        "company_size",
+        "industry",
+        "country",
+    ]);
     let mut events = Rows::new(&["lead_id", "occurred_at", "kind"]);
     let mut conversions = Rows::new(&["lead_id", "converted_at", "contract_value"]);
     let (mut score, mut label) = (Vec::new(), Vec::new());

@@ -46,7 +46,9 @@ struct Product {
 
 pub(crate) fn simulate(size: Size) -> Part {
     let mut rng = chance(size, "products");
-    let mut products: Vec<Product> = (0..size.products).map(|number| Product::draw(number, &mut rng)).collect();
+    let mut products: Vec<Product> = (0..size.products)
+        .map(|number| Product::draw(number, &mut rng))
+        .collect();
     let mut sales = Rows::new(&["date", "product", "category", "price", "promotion", "holiday", "units"]);
     let mut revenue = Rows::new(&["date", "revenue", "holiday", "promotion_share"]);
     let (mut units_error, mut units_total, mut money_error, mut money_total) = (0.0, 0.0, 0.0, 0.0);
@@ -82,11 +84,19 @@ pub(crate) fn simulate(size: Size) -> Part {
         }
         let share = promoted / products.len() as f64;
         let money = (at < 0).then_some((money * 100.0).round() / 100.0);
-        revenue.push([Cell::Time(date), Cell::Number(money), Cell::Text(holiday.into()), Cell::Number(Some(share))]);
+        revenue.push([
+            Cell::Time(date),
+            Cell::Number(money),
+            Cell::Text(holiday.into()),
+            Cell::Number(Some(share)),
+        ]);
     }
     Part {
         files: vec![("sales", sales.into_table(None)), ("revenue", revenue.into_table(None))],
-        best: vec![("demand", "wape", units_error / units_total), ("revenue", "wape", money_error / money_total)],
+        best: vec![
+            ("demand", "wape", units_error / units_total),
+            ("revenue", "wape", money_error / money_total),
+        ],
     }
 }
 
@@ -147,7 +157,8 @@ fn holiday(date: Timestamp) -> &'static str {
     use std::str::FromStr as _;
     let text = date.to_string();
     let month_day = &text[5..10];
-    let november = month_day.starts_with("11-") && i64::from_str(&month_day[3..]).is_ok_and(|it| (23..=29).contains(&it));
+    let november =
+        month_day.starts_with("11-") && i64::from_str(&month_day[3..]).is_ok_and(|it| (23..=29).contains(&it));
     let friday = (date.0.div_euclid(Span::DAY.0) + 3).rem_euclid(7) == 4;
     match month_day {
         "01-01" | "05-01" | "10-03" | "12-25" | "12-26" => "public",

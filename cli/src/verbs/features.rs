@@ -37,9 +37,7 @@ async fn materialize(common: &Common, project: &Project, checked: Checked, verb:
             let answer = online::post(address, "/v1/materialize", &body).await?;
             serde_json::from_value(answer).context("the server's report cannot be read")?
         }
-        Online::Store(store) => {
-            into_store(project, checked.definitions, &*store, &verb.views, verb.from, to).await?
-        },
+        Online::Store(store) => into_store(project, checked.definitions, &*store, &verb.views, verb.from, to).await?,
     };
     if common.json {
         output::print_json(&reports);
@@ -68,7 +66,12 @@ pub(crate) async fn into_store(
 pub(crate) fn describe(reports: &[MaterializeReport]) -> String {
     let mut rows = vec![["view", "entities", "source rows", "as of"].map(str::to_owned).to_vec()];
     for it in reports {
-        rows.push(vec![it.view.clone(), it.entities.to_string(), it.rows_read.to_string(), it.to.to_string()]);
+        rows.push(vec![
+            it.view.clone(),
+            it.entities.to_string(),
+            it.rows_read.to_string(),
+            it.to.to_string(),
+        ]);
     }
     output::table(&rows)
 }
@@ -81,7 +84,11 @@ async fn get(common: &Common, project: &Project, checked: &Checked, verb: GetFea
     let mut reads = Vec::new();
     match Online::open(project).await? {
         Online::Server(address) => {
-            let columns = entity.key.iter().zip(&key.0).map(|((name, _), part)| (name.clone(), json!([part.value()])));
+            let columns = entity
+                .key
+                .iter()
+                .zip(&key.0)
+                .map(|((name, _), part)| (name.clone(), json!([part.value()])));
             let columns: serde_json::Map<String, serde_json::Value> = columns.collect();
             for view in views {
                 let body = json!({ "entities": columns, "features": [format!("{view}:*")] });
@@ -105,7 +112,10 @@ fn what<'a>(checked: &'a Checked, name: &str) -> Result<(&'a Entity, Vec<&'a str
     let definitions = &checked.definitions;
     let (entity, views) = match definitions.views.get_key_value(name) {
         Some((view, it)) => {
-            let entity = it.entity.as_ref().ok_or_else(|| anyhow!("view `{name}` has no entity"))?;
+            let entity = it
+                .entity
+                .as_ref()
+                .ok_or_else(|| anyhow!("view `{name}` has no entity"))?;
             (entity, vec![view.as_str()])
         }
         None => match checked.model(name).ok().and_then(|it| it.tabular()) {
@@ -118,7 +128,10 @@ fn what<'a>(checked: &'a Checked, name: &str) -> Result<(&'a Entity, Vec<&'a str
             }
         },
     };
-    let entity = definitions.entities.get(entity).ok_or_else(|| anyhow!("unknown entity `{entity}`"))?;
+    let entity = definitions
+        .entities
+        .get(entity)
+        .ok_or_else(|| anyhow!("unknown entity `{entity}`"))?;
     Ok((entity, views))
 }
 
@@ -138,11 +151,18 @@ fn views_of(features: &[FeatureRef]) -> Vec<&str> {
 pub(crate) fn key_of(entity: &Entity, given: &[(String, String)]) -> Result<EntityKey> {
     let names: Vec<&str> = entity.key.iter().map(|(name, _)| name.as_str()).collect();
     if let Some((wrong, _)) = given.iter().find(|(name, _)| !names.contains(&name.as_str())) {
-        bail!("`{wrong}` is no key column of entity `{}`; give --entity {}=..", entity.name, names.join("=.. --entity "));
+        bail!(
+            "`{wrong}` is no key column of entity `{}`; give --entity {}=..",
+            entity.name,
+            names.join("=.. --entity ")
+        );
     }
     let mut parts: Vec<(&str, DataType, Value)> = Vec::new();
     for (name, data_type) in &entity.key {
-        let value = given.iter().find(|(it, _)| it == name).map(|(_, value)| Value::text(value.as_str()));
+        let value = given
+            .iter()
+            .find(|(it, _)| it == name)
+            .map(|(_, value)| Value::text(value.as_str()));
         let value = value.with_context(|| format!("key column `{name}` is missing; add --entity {name}=.."))?;
         parts.push((name, *data_type, value));
     }
@@ -161,24 +181,43 @@ async fn read_view(
     };
     let row = store.get(view, std::slice::from_ref(key)).await?.pop().flatten();
     let max_age = definitions.views.get(view).and_then(|it| it.max_age);
-    let read = |at| row.as_ref().map_or(FeatureRead::NOT_FOUND, |row| FeatureRead::of(row, at, now, max_age));
-    Ok(schema.iter().enumerate().map(|(at, (name, _))| (format!("{view}:{name}"), read(at))).collect())
+    let read = |at| {
+        row.as_ref()
+            .map_or(FeatureRead::NOT_FOUND, |row| FeatureRead::of(row, at, now, max_age))
+    };
+    Ok(schema
+        .iter()
+        .enumerate()
+        .map(|(at, (name, _))| (format!("{view}:{name}"), read(at)))
+        .collect())
 }
 
 /// Feast's answer shape: one result per name, key columns first.
 fn read_answer(answer: &serde_json::Value, key: &[(String, DataType)]) -> Result<Vec<(String, FeatureRead)>> {
-    let names = answer["metadata"]["feature_names"].as_array().context("the server's answer has no feature names")?;
+    let names = answer["metadata"]["feature_names"]
+        .as_array()
+        .context("the server's answer has no feature names")?;
     let mut reads = Vec::new();
     for (at, name) in names.iter().filter_map(serde_json::Value::as_str).enumerate() {
         if key.iter().any(|(column, _)| column == name) {
             continue;
         }
         let result = &answer["results"][at];
-        let time = result["event_timestamps"][0].as_str().and_then(|it| Timestamp::from_str(it).ok());
-        let status = serde_json::from_value(result["statuses"][0].clone()).context("the server's answer has no status")?;
+        let time = result["event_timestamps"][0]
+            .as_str()
+            .and_then(|it| Timestamp::from_str(it).ok());
+        let status =
+            serde_json::from_value(result["statuses"][0].clone()).context("the server's answer has no status")?;
         let value = serde_json::from_value(result["values"][0].clone())?;
         let event_time = time.filter(|it| it.0 != 0);
-        reads.push((name.to_owned(), FeatureRead { value, status, event_time }));
+        reads.push((
+            name.to_owned(),
+            FeatureRead {
+                value,
+                status,
+                event_time,
+            },
+        ));
     }
     Ok(reads)
 }
@@ -194,30 +233,51 @@ fn show(common: &Common, reads: &[(String, FeatureRead)], now: Timestamp) {
     }
     let mut rows = vec![["feature", "value", "status", "age"].map(str::to_owned).to_vec()];
     for (name, it) in reads {
-        let status = serde_json::to_value(it.status).ok().and_then(|it| it.as_str().map(str::to_owned));
+        let status = serde_json::to_value(it.status)
+            .ok()
+            .and_then(|it| it.as_str().map(str::to_owned));
         let days = age(it).map_or_else(String::new, |it| format!("{:.1} d", it / 86_400.0));
-        rows.push(vec![name.clone(), it.value.to_string(), status.unwrap_or_default(), days]);
+        rows.push(vec![
+            name.clone(),
+            it.value.to_string(),
+            status.unwrap_or_default(),
+            days,
+        ]);
     }
     output::print_text(&output::table(&rows));
 }
 
 fn historical(common: &Common, project: &Project, checked: Checked, verb: &Historical) -> Result<ExitCode> {
     let offline = OfflineStore::open(checked.definitions, &project.settings.data)?;
-    let features: Vec<FeatureRef> = verb.features.iter().map(|it| it.parse().expect("every text is a reference")).collect();
+    let features: Vec<FeatureRef> = verb
+        .features
+        .iter()
+        .map(|it| it.parse().expect("every text is a reference"))
+        .collect();
     let entities = read_table(&verb.entities)?;
     let frame = frame(offline.definitions(), &features, &entities)?;
     let joined = offline.historical(&frame, &features, &[])?;
     let mut answer = entities.clone();
     for (name, column) in joined.iter() {
         let taken = answer.column(name).is_some();
-        answer.push(if taken { format!("feature__{name}") } else { name.to_owned() }, column.clone());
+        answer.push(
+            if taken {
+                format!("feature__{name}")
+            } else {
+                name.to_owned()
+            },
+            column.clone(),
+        );
     }
     write_parquet(&verb.out, &answer)?;
     let (rows, out) = (answer.n_rows(), verb.out.display());
     if common.json {
         output::print_json(&json!({ "rows": rows, "columns": answer.names(), "out": verb.out }));
     } else {
-        output::print_text(&format!("{rows} rows, {} columns written to {out}\n", answer.names().len()));
+        output::print_text(&format!(
+            "{rows} rows, {} columns written to {out}\n",
+            answer.names().len()
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -225,19 +285,33 @@ fn historical(common: &Common, project: &Project, checked: Checked, verb: &Histo
 /// Keys and times of an entity table, for the entity of the features asked for.
 fn frame(definitions: &Definitions, features: &[FeatureRef], table: &foretell_features::Table) -> Result<EntityFrame> {
     const TIME: &str = "event_timestamp";
-    let view = views_of(features).into_iter().next().context("name at least one view:feature")?;
+    let view = views_of(features)
+        .into_iter()
+        .next()
+        .context("name at least one view:feature")?;
     let view = known_view(definitions, view)?;
     let entity = view.entity.as_ref().and_then(|it| definitions.entities.get(it));
     let entity = entity.with_context(|| format!("view `{}` has no entity", view.name))?;
-    let times = table.column(TIME).with_context(|| format!("the entities have no column `{TIME}`"))?;
+    let times = table
+        .column(TIME)
+        .with_context(|| format!("the entities have no column `{TIME}`"))?;
     let columns = entity.key.iter().map(|(name, data_type)| match table.column(name) {
         Some(column) => Ok((name, *data_type, column)),
-        None => bail!("the entities have no column `{name}`, a key column of entity `{}`", entity.name),
+        None => bail!(
+            "the entities have no column `{name}`, a key column of entity `{}`",
+            entity.name
+        ),
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    let mut frame = EntityFrame { keys: Vec::new(), times: Vec::new(), request: Some(table.clone()) };
+    let mut frame = EntityFrame {
+        keys: Vec::new(),
+        times: Vec::new(),
+        request: Some(table.clone()),
+    };
     for row in 0..table.n_rows() {
-        let parts = columns.iter().map(|(name, data_type, column)| (name.as_str(), *data_type, column.value(row)));
+        let parts = columns
+            .iter()
+            .map(|(name, data_type, column)| (name.as_str(), *data_type, column.value(row)));
         frame.keys.push(EntityKey::from_values(parts).ok());
         match times.value(row).cast(DataType::Timestamp) {
             Ok(Value::Time(time)) => frame.times.push(time),

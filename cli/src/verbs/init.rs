@@ -25,7 +25,9 @@ pub(crate) fn run(common: &Common, verb: &Init) -> Result<ExitCode> {
         text.push_str(&format!("  {file}\n"));
     }
     text.push_str("next: put your files into its data/ folder, change features/ and models/ to match them, then\n");
-    text.push_str(&format!("  foretell check --project {dir}\n  foretell train churn --project {dir}\n"));
+    text.push_str(&format!(
+        "  foretell check --project {dir}\n  foretell train churn --project {dir}\n"
+    ));
     output::print_text(&text);
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use foretell_registry::{ModelRef, ModelState, ModelVersion, PromoteRequest, Registry, RollbackRequest, Stamp, VerifyReport};
+use foretell_registry::{
+    ModelRef, ModelState, ModelVersion, PromoteRequest, Registry, RollbackRequest, Stamp, VerifyReport,
+};
 use serde_json::{Value, json};
 
 use crate::arguments::{Common, Models};
@@ -16,7 +18,12 @@ pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
     match verb {
         Models::List => list(&registry, common.json).await,
         Models::Show { model } => show(&registry, &model, common.json).await,
-        Models::Promote { model, version, alias, reason } => {
+        Models::Promote {
+            model,
+            version,
+            alias,
+            reason,
+        } => {
             let request = PromoteRequest::new(model, version, &alias, stamp(reason));
             moved(&registry.promote(request).await?, &alias, common.json)
         }
@@ -31,17 +38,30 @@ pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
 async fn list(registry: &Registry, as_json: bool) -> Result<ExitCode> {
     let models = registry.list_models().await?;
     if as_json {
-        let versions: Vec<Value> = models.iter().flat_map(|state| state.versions().map(|it| summary(state, &it))).collect();
+        let versions: Vec<Value> = models
+            .iter()
+            .flat_map(|state| state.versions().map(|it| summary(state, &it)))
+            .collect();
         output::print_json(&versions);
         return Ok(ExitCode::SUCCESS);
     }
-    let mut rows = vec![["model", "version", "aliases", "algorithm", "metrics"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["model", "version", "aliases", "algorithm", "metrics"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for state in &models {
         for version in state.versions().rev() {
-            let metadata = &version.metadata;
-            let algorithm = metadata["algorithm"].as_str().unwrap_or("").to_owned();
+            let report = &version.metadata["report"];
+            let algorithm = report["algorithm"].as_str().unwrap_or("").to_owned();
             let aliases = aliases(state, version.version).join(", ");
-            rows.push(vec![state.name.clone(), version.version.to_string(), aliases, algorithm, metrics(&metadata["metrics"])]);
+            rows.push(vec![
+                state.name.clone(),
+                version.version.to_string(),
+                aliases,
+                algorithm,
+                metrics(&report["metrics"]),
+            ]);
         }
     }
     match rows.len() {
@@ -64,7 +84,13 @@ async fn show(registry: &Registry, model: &str, as_json: bool) -> Result<ExitCod
     }
     let card = registry.fetch_file(&version, "card.md").await?;
     let aliases = aliases(&state, version.version);
-    let head = format!("{}@{}  {}  {}\n\n", version.model, version.version, aliases.join(", "), version.digest);
+    let head = format!(
+        "{}@{}  {}  {}\n\n",
+        version.model,
+        version.version,
+        aliases.join(", "),
+        version.digest
+    );
     output::print_text(&(head + &String::from_utf8_lossy(&card.bytes)));
     Ok(ExitCode::SUCCESS)
 }
@@ -73,7 +99,10 @@ fn moved(version: &ModelVersion, alias: &str, as_json: bool) -> Result<ExitCode>
     if as_json {
         output::print_json(&json!({ "model": version.model, "alias": alias, "version": version.version }));
     } else {
-        output::print_text(&format!("{}: {alias} is now version {}\n", version.model, version.version));
+        output::print_text(&format!(
+            "{}: {alias} is now version {}\n",
+            version.model, version.version
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -84,12 +113,16 @@ fn verify(report: &VerifyReport, as_json: bool) -> Result<ExitCode> {
     } else {
         output::print_text(&format!("{report}\n"));
     }
-    Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// DESIGN §3's shape of a version, with its aliases.
 fn summary(state: &ModelState, version: &ModelVersion) -> Value {
-    let mut document = match &*version.metadata {
+    let mut document = match &version.metadata["report"] {
         Value::Object(fields) => Value::Object(fields.clone()),
         _ => json!({}),
     };
@@ -101,19 +134,34 @@ fn summary(state: &ModelState, version: &ModelVersion) -> Value {
 }
 
 fn aliases(state: &ModelState, version: u64) -> Vec<String> {
-    state.aliases().iter().filter(|(_, at)| **at == version).map(|(alias, _)| alias.clone()).collect()
+    state
+        .aliases()
+        .iter()
+        .filter(|(_, at)| **at == version)
+        .map(|(alias, _)| alias.clone())
+        .collect()
 }
 
 fn metrics(metrics: &Value) -> String {
-    let Value::Object(metrics) = metrics else { return String::new() };
+    let Value::Object(metrics) = metrics else {
+        return String::new();
+    };
     let known = ["roc_auc", "log_loss", "mae", "spearman", "wape", "rmspe", "coverage_90"];
-    let shown = known.iter().filter_map(|name| metrics.get(*name).and_then(Value::as_f64).map(|it| format!("{name} {it:.4}")));
+    let shown = known.iter().filter_map(|name| {
+        metrics
+            .get(*name)
+            .and_then(Value::as_f64)
+            .map(|it| format!("{name} {it:.4}"))
+    });
     shown.take(3).collect::<Vec<_>>().join("  ")
 }
 
 /// Who moves aliases from the command line: the user's name.
 pub(crate) fn actor() -> String {
-    std::env::var("USER").ok().filter(|it| !it.is_empty()).unwrap_or_else(|| "foretell".to_owned())
+    std::env::var("USER")
+        .ok()
+        .filter(|it| !it.is_empty())
+        .unwrap_or_else(|| "foretell".to_owned())
 }
 
 fn stamp(reason: Option<String>) -> Stamp {

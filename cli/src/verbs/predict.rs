@@ -75,18 +75,28 @@ fn body(verb: &Predict, model: &ModelRef, series: bool) -> Result<Value> {
 }
 
 fn object(pairs: &[(String, String)]) -> Value {
-    pairs.iter().map(|(key, value)| (key.clone(), json!(value))).collect::<Map<_, _>>().into()
+    pairs
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 /// Rows as maps: a JSON array of objects, or a table's rows.
 fn read_rows(file: &Path) -> Result<Vec<Value>> {
     if file.extension().is_some_and(|it| it == "json") {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-        let rows = serde_json::from_str(&text).with_context(|| format!("`{}` is not a JSON array of rows", file.display()))?;
+        let rows =
+            serde_json::from_str(&text).with_context(|| format!("`{}` is not a JSON array of rows", file.display()))?;
         return Ok(rows);
     }
     let table = read_table(file)?;
-    let row = |at: usize| table.iter().map(|(name, column)| (name.to_owned(), json!(column.value(at)))).collect::<Map<_, _>>();
+    let row = |at: usize| {
+        table
+            .iter()
+            .map(|(name, column)| (name.to_owned(), json!(column.value(at))))
+            .collect::<Map<_, _>>()
+    };
     Ok((0..table.n_rows()).map(|at| row(at).into()).collect())
 }
 
@@ -101,7 +111,18 @@ fn write(out: &Path, answer: &Value) -> Result<()> {
 
 /// One line per prediction, one per step for forecasts.
 fn csv(answer: &Value) -> String {
-    let cell = |value: &Value| value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned);
+    let cell = |value: &Value| {
+        value.as_str().map_or_else(
+            || {
+                if value.is_null() {
+                    String::new()
+                } else {
+                    value.to_string()
+                }
+            },
+            str::to_owned,
+        )
+    };
     let predictions = answer["predictions"].as_array().map(Vec::as_slice).unwrap_or_default();
     if predictions.iter().any(|it| it["steps"].is_array()) {
         let mut text = "series,time,value,lower,upper\n".to_owned();
@@ -115,7 +136,14 @@ fn csv(answer: &Value) -> String {
     }
     let mut text = "row,status,value,lower,upper,level\n".to_owned();
     for (at, it) in predictions.iter().enumerate() {
-        let cells = [&it["status"], &it["value"], &it["lower"], &it["upper"], &it["decision"]["level"]].map(cell);
+        let cells = [
+            &it["status"],
+            &it["value"],
+            &it["lower"],
+            &it["upper"],
+            &it["decision"]["level"],
+        ]
+        .map(cell);
         text.push_str(&format!("{at},{}\n", cells.join(",")));
     }
     text
@@ -130,15 +158,24 @@ pub(crate) fn describe(answer: &Value) -> String {
         text.push_str(&prediction(it));
     }
     if predictions.len() > SHOWN {
-        text.push_str(&format!("... and {} more; --json or --out FILE has them all\n", predictions.len() - SHOWN));
+        text.push_str(&format!(
+            "... and {} more; --json or --out FILE has them all\n",
+            predictions.len() - SHOWN
+        ));
     }
     text
 }
 
 fn prediction(it: &Value) -> String {
-    let key = ["entity", "series"].iter().find_map(|name| it[*name].as_object()).map(|key| {
-        key.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect::<Vec<_>>().join(" ")
-    });
+    let key = ["entity", "series"]
+        .iter()
+        .find_map(|name| it[*name].as_object())
+        .map(|key| {
+            key.iter()
+                .map(|(name, value)| format!("{name}={}", plain(value)))
+                .collect::<Vec<_>>()
+                .join(" ")
+        });
     let key = key.filter(|it| !it.is_empty()).map(|it| it + "  ").unwrap_or_default();
     if it["steps"].is_array() {
         return forecast(&key, it);
@@ -152,14 +189,27 @@ fn prediction(it: &Value) -> String {
         text.push_str(&format!("  [{lower:.2}, {upper:.2}]"));
     }
     if let Some(level) = it["decision"]["level"].as_str() {
-        let actions = it["decision"]["recommendations"].as_array().into_iter().flatten().map(plain).collect::<Vec<_>>();
-        let arrow = if actions.is_empty() { String::new() } else { format!(": {}", actions.join(", ")) };
+        let actions = it["decision"]["recommendations"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(plain)
+            .collect::<Vec<_>>();
+        let arrow = if actions.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", actions.join(", "))
+        };
         text.push_str(&format!("  {level}{arrow}"));
     }
     text.push('\n');
     for reason in it["reasons"].as_array().into_iter().flatten() {
         let contribution = reason["contribution"].as_f64().unwrap_or(f64::NAN);
-        text.push_str(&format!("    {contribution:+.3}  {} = {}\n", plain(&reason["feature"]), plain(&reason["value"])));
+        text.push_str(&format!(
+            "    {contribution:+.3}  {} = {}\n",
+            plain(&reason["feature"]),
+            plain(&reason["value"])
+        ));
     }
     text
 }
@@ -182,7 +232,9 @@ fn forecast(key: &str, it: &Value) -> String {
         text.push_str(&format!("    {day}  {value}  [{lower}, {upper}]\n"));
     }
     let components = it["components"].as_object().into_iter().flatten();
-    let first: Vec<String> = components.map(|(name, steps)| format!("{name} {}", number(&steps[0]))).collect();
+    let first: Vec<String> = components
+        .map(|(name, steps)| format!("{name} {}", number(&steps[0])))
+        .collect();
     if !first.is_empty() {
         text.push_str(&format!("    first step: {}\n", first.join(", ")));
     }

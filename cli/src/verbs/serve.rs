@@ -25,7 +25,10 @@ pub(crate) async fn run(common: &Common, verb: Serve) -> Result<ExitCode> {
     if common.json {
         output::print_json(&json!({ "http": http.to_string(), "grpc": grpc.to_string() }));
     } else {
-        output::print_text(&format!("serving {} on http://{http} and grpc://{grpc}; Ctrl-C stops\n", project.settings.name));
+        output::print_text(&format!(
+            "serving {} on http://{http} and grpc://{grpc}; Ctrl-C stops\n",
+            project.settings.name
+        ));
     }
     wait_for_stop().await?;
     server.stop().await;
@@ -58,7 +61,8 @@ impl Server {
         if project.settings.request_log {
             let folder = project.state("requests");
             let log = RequestLog::open(&folder, LogLimits::default());
-            dependencies.request_log = Some(log.with_context(|| format!("cannot log requests to `{}`", folder.display()))?);
+            dependencies.request_log =
+                Some(log.with_context(|| format!("cannot log requests to `{}`", folder.display()))?);
         }
         if let Some((definitions, engine)) = offline(project, online) {
             dependencies.definitions = Arc::new(definitions);

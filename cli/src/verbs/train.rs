@@ -22,9 +22,22 @@ pub(crate) async fn run(common: &Common, verb: Train) -> Result<ExitCode> {
     let session = Session::open(&project, checked, verb.no_register).await?;
     let mut outcomes = Vec::new();
     for name in &verb.models {
-        let settings = Settings { seed: verb.seed, as_of: verb.as_of, promote: verb.promote };
-        let outcome = session.train(name, &settings).await.with_context(|| format!("{name} was not trained"))?;
-        if !common.json {
+        let settings = Settings {
+            seed: verb.seed,
+            as_of: verb.as_of,
+            promote: verb.promote,
+        };
+        let outcome = session
+            .train(name, &settings)
+            .await
+            .with_context(|| format!("{name} was not trained"))?;
+        if common.json {
+            outcome
+                .gates
+                .iter()
+                .filter(|it| !it.passed)
+                .for_each(|it| eprintln!("gate refused: {}", it.reason));
+        } else {
             output::print_text(&describe(&outcome));
         }
         outcomes.push(outcome);
@@ -33,8 +46,12 @@ pub(crate) async fn run(common: &Common, verb: Train) -> Result<ExitCode> {
         let reports: Vec<_> = outcomes.iter().map(|it| &it.report).collect();
         output::print_json(&reports);
     }
-    let passed = outcomes.iter().all(|it| it.gates.iter().all(|gate| gate.passed));
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(output::GATE_REFUSED) })
+    let passed = outcomes.iter().all(TrainOutcome::gates_hold);
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(output::GATE_REFUSED)
+    })
 }
 
 /// How to train.
@@ -62,11 +79,20 @@ impl Session {
             false => Some(Registry::open_or_create(&project.settings.registry)?),
         };
         let tracking = Tracking::open(&project.settings.tracking, &project.root).await?;
-        Ok(Self { checked, offline: Arc::new(offline), now: project.now(), registry, tracking })
+        Ok(Self {
+            checked,
+            offline: Arc::new(offline),
+            now: project.now(),
+            registry,
+            tracking,
+        })
     }
 
     pub(crate) async fn train(&self, name: &str, settings: &Settings) -> Result<TrainOutcome> {
-        let progress = Bar { model: name.to_owned(), progress: Progress::new() };
+        let progress = Bar {
+            model: name.to_owned(),
+            progress: Progress::new(),
+        };
         let actor = super::models::actor();
         let request = TrainRequest {
             spec: self.checked.model(name)?,
@@ -98,11 +124,23 @@ impl TrainingProgress for Bar {
 /// What came of one model, for people.
 pub(crate) fn describe(outcome: &TrainOutcome) -> String {
     let report = &outcome.report;
-    let mut rows = vec![vec!["candidate".to_owned(), "fit".to_owned(), "test metrics".to_owned()]];
+    let mut rows = vec![vec![
+        "candidate".to_owned(),
+        "fit".to_owned(),
+        "test metrics".to_owned(),
+    ]];
     for candidate in &report.candidates {
-        let mark = if candidate.algorithm == report.algorithm { "* " } else { "  " };
+        let mark = if candidate.algorithm == report.algorithm {
+            "* "
+        } else {
+            "  "
+        };
         let metrics = shown(candidate.metrics.iter().map(|(name, value)| (name.as_str(), *value)));
-        rows.push(vec![format!("{mark}{}", candidate.algorithm), format!("{:.1} s", candidate.fit_seconds), metrics]);
+        rows.push(vec![
+            format!("{mark}{}", candidate.algorithm),
+            format!("{:.1} s", candidate.fit_seconds),
+            metrics,
+        ]);
     }
     let version = match outcome.version {
         Some(version) => format!("registered as {}@{version}", report.model),
@@ -127,8 +165,24 @@ pub(crate) fn describe(outcome: &TrainOutcome) -> String {
 
 /// The metrics that people look at first, in that order.
 fn shown<'a>(metrics: impl Iterator<Item = (&'a str, f64)> + Clone) -> String {
-    const ORDER: [&str; 11] =
-        ["roc_auc", "pr_auc", "log_loss", "ece", "spearman", "mae", "rmse", "wape", "rmspe", "smape", "coverage_90"];
-    let find = |name: &&str| metrics.clone().find(|(it, _)| it == name).map(|(it, value)| format!("{it} {value:.4}"));
+    const ORDER: [&str; 11] = [
+        "roc_auc",
+        "pr_auc",
+        "log_loss",
+        "ece",
+        "spearman",
+        "mae",
+        "rmse",
+        "wape",
+        "rmspe",
+        "smape",
+        "coverage_90",
+    ];
+    let find = |name: &&str| {
+        metrics
+            .clone()
+            .find(|(it, _)| it == name)
+            .map(|(it, value)| format!("{it} {value:.4}"))
+    };
     ORDER.iter().filter_map(find).collect::<Vec<_>>().join("  ")
 }

@@ -2,7 +2,6 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
 
 use foretell_features::row::KeyPart;
 use foretell_features::{DataType, EntityKey, FeatureRow, Timestamp, Value};
@@ -70,40 +69,6 @@ async fn a_folder_that_cannot_be_used_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = FjallStore::open(file.path()).unwrap_err();
     assert!(error.to_string().contains(file.path().to_str().unwrap()), "{error}");
-}
-
-/// Prints rows per second; run with `--ignored --nocapture`, in release for a number that means something.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-async fn rows_per_second() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = FjallStore::open(folder.path()).unwrap();
-    store.define("wide", &columns(20)).await.unwrap();
-    let n = 200_000;
-    for round in 1..=2 {
-        let rows: Vec<_> = (0..n)
-            .map(|it| {
-                (
-                    key(it),
-                    FeatureRow {
-                        values: vec![Value::Int(it); 20],
-                        ..row(round)
-                    },
-                )
-            })
-            .collect();
-        let start = Instant::now();
-        store.put("wide", rows).await.unwrap();
-        println!(
-            "put, round {round}: {:.0} rows/s",
-            n as f64 / start.elapsed().as_secs_f64()
-        );
-    }
-    let start = Instant::now();
-    for it in 0..n {
-        store.get("wide", &[key(it * 7919 % n)]).await.unwrap();
-    }
-    println!("get: {:.2} us", start.elapsed().as_secs_f64() * 1e6 / n as f64);
 }
 
 fn columns(n: usize) -> ViewSchema {

@@ -122,11 +122,7 @@ pub(crate) async fn materialize_with_report(
     run(&app, &asked, from).await.map(Json)
 }
 
-async fn run(
-    app: &App,
-    asked: &Materialize,
-    from: Option<Timestamp>,
-) -> Result<Vec<MaterializeReport>, ServeError> {
+async fn run(app: &App, asked: &Materialize, from: Option<Timestamp>) -> Result<Vec<MaterializeReport>, ServeError> {
     let dependencies = app.service.dependencies();
     let to = asked
         .end_ts
