@@ -54,6 +54,13 @@ fn definitions_that_are_wrong_are_all_reported_at_once_with_file_line_and_neares
         "{}",
         said.stderr
     );
+    let good = Project::churn();
+    good.change("features/customer.toml", "\"complaints\"", "\"complints\"");
+    let said = good.run(&["check"]);
+    assert!(
+        said.code == Some(1) && said.stderr.contains("`complaints`"),
+        "a column that the file lacks: {said:?}"
+    );
     let said = project.run(&["check", "--json"]);
     let document: serde_json::Value = serde_json::from_str(&said.stdout).expect("one JSON document");
     assert_eq!(document["ok"], json!(false));
@@ -81,7 +88,8 @@ fn data_that_cannot_be_used_is_refused_before_anything_is_registered() {
             "path = \"customers.csv\"\ntypes = { months = \"double\" }",
         );
     };
-    let cases: [(&str, &dyn Fn(&Project), &[&str]); 6] = [
+    type Spoil<'a> = &'a dyn Fn(&Project);
+    let cases: [(&str, Spoil<'_>, &[&str]); 6] = [
         (
             "an empty file",
             &|it| it.write("data/customers.csv", ""),

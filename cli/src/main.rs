@@ -1,6 +1,7 @@
 //! `foretell`: train and serve churn, lifetime value, conversion, demand and revenue models from files.
 
 mod arguments;
+mod data;
 mod demo;
 mod online;
 mod output;

@@ -76,7 +76,7 @@ pub(crate) fn sigmoid(x: f64) -> f64 {
 }
 
 /// One of several, with the given weights.
-pub(crate) fn pick<'a, T: Copy>(options: &'a [(T, f64)], rng: &mut Xoshiro256PlusPlus) -> T {
+pub(crate) fn pick<T: Copy>(options: &[(T, f64)], rng: &mut Xoshiro256PlusPlus) -> T {
     let total: f64 = options.iter().map(|(_, weight)| weight).sum();
     let mut at = rng.random::<f64>() * total;
     for (option, weight) in options {

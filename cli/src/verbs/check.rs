@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use foretell_features::Problems;
-use foretell_features_offline::OfflineStore;
 use serde_json::json;
 
 use crate::arguments::Common;
+use crate::data;
 use crate::output;
 use crate::project::{Checked, Project};
 
@@ -17,21 +17,31 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode> {
         Ok(checked) => checked,
         Err(error) => return report(error, common.json),
     };
-    // The files may be elsewhere (`--data` is for them), so what is wrong with them is said, but is no wrong definition.
-    let data = OfflineStore::open(checked.definitions.clone(), &project.settings.data).map(drop);
-    let warning = data.err().map(|error| output::sentence(&error.into()));
+    // A file may be elsewhere, `--data` is for that: it is said and no more. A definition that does not fit its file is wrong.
+    let findings = data::findings(&checked.definitions, &project.settings.data);
+    let ok = findings.iter().all(|it| it.missing);
     let counts = counts(&checked);
     if common.json {
         let models: Vec<&str> = checked.models.iter().map(|it| it.name.as_str()).collect();
-        output::print_json(&json!({ "ok": true, "problems": [], "data": warning, "models": models, "found": counts }));
+        let data: Vec<&str> = findings.iter().map(|it| it.says.as_str()).collect();
+        output::print_json(&json!({ "ok": ok, "problems": [], "data": data, "models": models, "found": counts }));
     } else {
-        let found: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
-        output::print_text(&format!("{}: all well; {}\n", project.settings.name, found.join(", ")));
-        if let Some(warning) = warning {
-            output::print_text(&format!("data: {warning}\n"));
+        for finding in &findings {
+            eprintln!(
+                "{}: {}",
+                if finding.missing { "not there" } else { "wrong" },
+                finding.says
+            );
         }
+        let found: Vec<String> = counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let verdict = if ok {
+            "definitions are well"
+        } else {
+            "definitions do not fit the files"
+        };
+        output::print_text(&format!("{}: {verdict}; {}\n", project.settings.name, found.join(", ")));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn report(error: anyhow::Error, json: bool) -> Result<ExitCode> {

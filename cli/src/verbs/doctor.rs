@@ -4,11 +4,11 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use foretell_features_offline::OfflineStore;
 use foretell_registry::Registry;
 use serde_json::json;
 
 use crate::arguments::Common;
+use crate::data::findings as findings_of;
 use crate::online::running_server;
 use crate::output;
 use crate::project::Project;
@@ -109,16 +109,18 @@ fn data(project: &Project) -> Vec<Finding> {
         ok: true,
         says: format!("models {}", models.join(", ")),
     };
-    let data = OfflineStore::open(checked.definitions, &project.settings.data);
+    let findings = findings_of(&checked.definitions, &project.settings.data);
     let place = project.settings.data.display();
-    let says = data
-        .as_ref()
-        .map_or_else(ToString::to_string, |_| format!("{place}: every source is there"));
+    let says = match findings.as_slice() {
+        [] => format!("{place}: every source is there"),
+        [first] => first.says.clone(),
+        [first, rest @ ..] => format!("{} (and {} more, see `foretell check`)", first.says, rest.len()),
+    };
     vec![
         definitions,
         Finding {
             what: "data",
-            ok: data.is_ok(),
+            ok: findings.is_empty(),
             says,
         },
     ]
