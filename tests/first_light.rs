@@ -286,7 +286,7 @@ async fn open_inference_grpc(address: &str, customer: &str) -> f64 {
     use foretell_serving::grpc::inference::{InferTensorContents, ModelInferRequest};
     let mut client = GrpcInferenceServiceClient::new(channel(address).await);
     let contents = InferTensorContents {
-        bytes_contents: vec![customer.as_bytes().to_vec().into()],
+        bytes_contents: vec![customer.as_bytes().to_vec()],
         ..Default::default()
     };
     let input = InferInputTensor {
