@@ -89,11 +89,3 @@ pub enum InferenceError {
     #[error("{0}")]
     Request(String),
 }
-
-/// `; did you mean `x`?` for the nearest of the names, or nothing where none is near: at most a third of the letters differ.
-pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let most = (name.chars().count() / 3).max(1);
-    let scored = names.into_iter().map(|it| (strsim::damerau_levenshtein(name, it), it));
-    let best = scored.filter(|(distance, _)| *distance <= most).min();
-    best.map_or_else(String::new, |(_, it)| format!("; did you mean `{it}`?"))
-}

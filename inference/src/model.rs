@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foretell_features::spelling::hint;
 use foretell_features::{EntityKey, FeatureMatrix, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
@@ -199,7 +200,7 @@ impl Model {
         let names = self.manifest.inputs.iter().map(|it| it.name.as_str());
         InferenceError::UnknownInput {
             name: name.to_owned(),
-            hint: crate::error::nearest(name, names),
+            hint: hint(name, names),
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use foretell_features::spelling::hint;
 use foretell_features::{FeatureMatrix, Value};
-use foretell_inference::error::nearest;
 use foretell_inference::{RowPredictor, Task};
 use foretell_models::CandidateSpec;
 
@@ -80,12 +80,7 @@ fn boxed(estimator: impl Estimator + 'static) -> Box<dyn Estimator> {
 
 fn unknown_algorithm(model: &str, task: Task, algorithm: &str) -> TrainError {
     let known = algorithms(task);
-    let near = nearest(algorithm, known.iter().copied());
-    let hint = if near.is_empty() {
-        format!("; there are {}", known.join(", "))
-    } else {
-        near
-    };
+    let hint = hint(algorithm, known.iter().copied());
     TrainError::UnknownAlgorithm {
         model: model.to_owned(),
         algorithm: algorithm.to_owned(),
@@ -99,7 +94,7 @@ fn check_names(named: &BTreeMap<String, Value>, known: &[&str]) -> Result<(), Fi
     let Some(unknown) = named.keys().find(|it| !known.contains(&it.as_str())) else {
         return Ok(());
     };
-    let hint = nearest(unknown, known.iter().copied());
+    let hint = hint(unknown, known.iter().copied());
     Err(FitError::Parameter(format!("unknown parameter `{unknown}`{hint}")))
 }
 
@@ -164,7 +159,7 @@ mod tests {
                 Task::LifetimeValue,
                 "logistic",
                 None,
-                "unknown algorithm `logistic` for lifetime_value; there are mean",
+                "unknown algorithm `logistic` for lifetime_value; there is `boosted_trees`, `mean`",
             ),
             (
                 Task::BinaryClassification,

@@ -1,7 +1,7 @@
 //! What must hold of the test metrics before `champion` moves. Every check is written so that NaN fails it.
 
+use foretell_features::spelling::hint;
 use foretell_inference::Task;
-use foretell_inference::error::nearest;
 use foretell_models::GateRule;
 use serde::{Deserialize, Serialize};
 
@@ -122,7 +122,7 @@ fn against_champion(name: &str, value: f64, margin: f64, rivals: Rivals<'_>) -> 
 }
 
 fn unknown_metric(model: &str, task: Task, metric: &str, metrics: &Metrics) -> TrainError {
-    let near = nearest(metric, metrics.keys().map(String::as_str));
+    let near = hint(metric, metrics.keys().map(String::as_str));
     let all: Vec<&str> = metrics.keys().map(String::as_str).collect();
     let hint = if near.is_empty() {
         format!("; there are {}", all.join(", "))

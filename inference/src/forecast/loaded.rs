@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foretell_features::spelling::hint;
 use foretell_features::{EntityKey, Span, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use super::intervals::{ForecastIntervals, INTERVALS_FILE};
 use super::{
     BoostedLags, FORECASTER_FILE, ForecastState, ForecasterForm, Future, SeriesEncoders, SeriesSignature, check_horizon,
 };
-use crate::error::{InferenceError, nearest};
+use crate::error::InferenceError;
 use crate::manifest::{Manifest, PackageFiles};
 use crate::model::{PredictOptions, SeriesPrediction, Step};
 use crate::predictor::Forecaster;
@@ -259,7 +260,7 @@ impl LoadedForecast {
         let unknown = || {
             let name = series.to_string();
             let names: Vec<String> = self.series().map(EntityKey::to_string).collect();
-            let hint = nearest(&name, names.iter().map(String::as_str));
+            let hint = hint(&name, names.iter().map(String::as_str));
             InferenceError::UnknownSeries { series: name, hint }
         };
         self.by_key.get(series).copied().ok_or_else(unknown)
@@ -309,7 +310,7 @@ impl LoadedForecast {
         match row.keys().find(|name| !names().any(|it| it == name.as_str())) {
             Some(name) => Err(InferenceError::UnknownInput {
                 name: name.clone(),
-                hint: nearest(name, names()),
+                hint: hint(name, names()),
             }),
             None => Ok(()),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use foretell_features::Value;
+use foretell_features::{Value, spelling};
 
 use crate::error::BoostError;
 use crate::loss::Loss;
@@ -293,10 +293,9 @@ impl Named<'_> {
 }
 
 fn unknown(name: &str) -> BoostError {
-    let nearest = NAMES.iter().map(|it| (strsim::damerau_levenshtein(name, it), it)).min();
-    let hint = match nearest {
-        Some((distance, nearest)) if distance <= 2 + name.len() / 3 => format!("; did you mean `{nearest}`?"),
-        _ => format!("; there are {}", NAMES.join(", ")),
+    let hint = match spelling::nearest(name, NAMES) {
+        Some(nearest) => format!("; did you mean `{nearest}`?"),
+        None => format!("; there are {}", NAMES.join(", ")),
     };
     BoostError::UnknownParameter {
         name: name.to_owned(),
