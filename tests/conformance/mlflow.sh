@@ -3,7 +3,8 @@
 set -euo pipefail
 source "$(dirname "$0")/support/lib.sh"
 use_python "$repository/registry/mlflow/tests/conformance/requirements.txt"
-(cd "$repository" && FORETELL_MLFLOW_PYTHON=$python cargo test --quiet -p foretell-mlflow --test conformance)
+# The whole workspace, so that features unify as in tier 1 and nothing is built again.
+(cd "$repository" && FORETELL_MLFLOW_PYTHON=$python cargo test --quiet --workspace --test conformance)
 use_binary
 use_project churn
 use_server

@@ -5,6 +5,7 @@ use foretell_inference::PackageFiles;
 use foretell_registry::{
     Digest, Expected, Manifest, PackageFile, PromoteRequest, PublishRequest, Registry, RegistryError, Stamp,
 };
+use foretell_tracking::RunId;
 use serde_json::json;
 
 use crate::error::TrainError;
@@ -25,6 +26,8 @@ pub struct Publication<'a> {
     pub report: &'a TrainReport,
     /// How the gates went.
     pub gates: &'a [GateResult],
+    /// The run in tracking that it came from.
+    pub run: Option<&'a RunId>,
     /// Take over from a champion that is there.
     pub promote: bool,
     /// Who.
@@ -70,6 +73,9 @@ pub async fn publish(registry: &Registry, it: Publication<'_>) -> Result<Publish
     let stamp = Stamp::new(it.actor, it.time.0).because("train");
     let mut request = PublishRequest::new(&report.model, package_files(it.files), stamp.clone());
     request.metadata = json!({ "report": report, "gates": gates });
+    if let Some(run) = it.run {
+        request.metadata["run_id"] = json!(run.as_str());
+    }
     request.aliases = vec![CHALLENGER.to_owned()];
     let version = registry.publish(request).await?.version;
     let before = registry.model(&report.model).await?.aliases().get(CHAMPION).copied();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foretell_features::Timestamp;
-use foretell_tracking::{Batch, Metric, NewRun, RunStatus, Tracking};
+use foretell_tracking::{Batch, Metric, NewRun, RunId, RunStatus, Tracking};
 
 use crate::error::TrainError;
 use crate::metrics::Metrics;
@@ -25,44 +25,52 @@ pub struct TrackedCandidate {
     pub won: bool,
 }
 
-/// Writes the candidates as runs of the experiment that is named as the model.
+/// Writes the candidates as runs of the experiment that is named as the model; answers the winner's run, which the version
+/// will name as where it came from.
 ///
 /// # Errors
 /// The database cannot be written, or somebody deleted the experiment.
 pub async fn track(
     tracking: &Tracking,
     model: &str,
-    version: Option<u64>,
     actor: &str,
     time: Timestamp,
     candidates: &[TrackedCandidate],
-) -> Result<(), TrainError> {
+) -> Result<Option<RunId>, TrainError> {
     let start = time.0 / 1000;
     let experiment = tracking.experiment_or_create(model, start).await?;
+    let mut winner = None;
     for candidate in candidates {
         let new = NewRun {
             name: Some(candidate.algorithm.clone()),
             user_id: actor.to_owned(),
-            tags: tags(candidate, version),
+            tags: tags(candidate),
             ..NewRun::new(experiment.id, start)
         };
         let run = tracking.create_run(&new).await?.info.run_id;
         let end = start + (candidate.fit_seconds * 1000.0) as i64;
         tracking.log_batch(&run, &batch(candidate, end)).await?;
         tracking.finish_run(&run, RunStatus::Finished, end).await?;
+        if candidate.won {
+            winner = Some(run);
+        }
     }
-    Ok(())
+    Ok(winner)
 }
 
-fn tags(candidate: &TrackedCandidate, version: Option<u64>) -> BTreeMap<String, String> {
-    let mut tags = BTreeMap::from([
+/// Names the version on the run that it came from.
+///
+/// # Errors
+/// The database cannot be written.
+pub async fn name_version(tracking: &Tracking, run: &RunId, version: u64) -> Result<(), TrainError> {
+    Ok(tracking.set_tag(run, "foretell.version", &version.to_string()).await?)
+}
+
+fn tags(candidate: &TrackedCandidate) -> BTreeMap<String, String> {
+    BTreeMap::from([
         ("foretell.algorithm".to_owned(), candidate.algorithm.clone()),
         ("foretell.winner".to_owned(), candidate.won.to_string()),
-    ]);
-    if let Some(version) = version.filter(|_| candidate.won) {
-        tags.insert("foretell.version".to_owned(), version.to_string());
-    }
-    tags
+    ])
 }
 
 fn batch(candidate: &TrackedCandidate, time: i64) -> Batch {

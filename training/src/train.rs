@@ -21,7 +21,7 @@ use crate::plan::plan;
 use crate::progress::Progress;
 use crate::publish::{Publication, champion, digest, publish};
 use crate::report::{CandidateReport, CardFacts, TrainReport, card};
-use crate::track::{TrackedCandidate, track};
+use crate::track::{TrackedCandidate, name_version, track};
 
 /// What to train, from what, and what to do with it.
 #[derive(Clone, Copy)]
@@ -111,6 +111,10 @@ pub async fn train(request: TrainRequest<'_>) -> Result<TrainOutcome, TrainError
         n_test: trained.n_test,
         seconds: started.elapsed().as_secs_f64(),
     };
+    let run = match request.tracking {
+        Some(tracking) => track(tracking, model, request.actor, request.as_of, &trained.candidates).await?,
+        None => None,
+    };
     let published = match request.registry {
         Some(registry) => {
             request.progress.stage("registering", 0, 0);
@@ -118,6 +122,7 @@ pub async fn train(request: TrainRequest<'_>) -> Result<TrainOutcome, TrainError
                 files: &trained.files,
                 report: &report,
                 gates: &trained.gates,
+                run: run.as_ref(),
                 promote: request.promote,
                 actor: request.actor,
                 time: request.as_of,
@@ -127,16 +132,8 @@ pub async fn train(request: TrainRequest<'_>) -> Result<TrainOutcome, TrainError
         None => None,
     };
     report.version = published.as_ref().map(|it| it.version);
-    if let Some(tracking) = request.tracking {
-        track(
-            tracking,
-            model,
-            report.version,
-            request.actor,
-            request.as_of,
-            &trained.candidates,
-        )
-        .await?;
+    if let (Some(tracking), Some(run), Some(version)) = (request.tracking, &run, report.version) {
+        name_version(tracking, run, version).await?;
     }
     report.seconds = started.elapsed().as_secs_f64();
     Ok(TrainOutcome {
