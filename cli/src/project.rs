@@ -1,12 +1,12 @@
 //! A project folder: `foretell.toml`, `features/*.toml`, `models/*/model.toml`, all read and checked at once.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use foretell_features::document::Section;
 use foretell_features::{Definitions, Document, Problem, Problems, Timestamp};
 use foretell_models::ModelSpec;
+use foretell_serving::Clock;
 
 use crate::arguments::Common;
 
@@ -104,7 +104,7 @@ impl Project {
 
     /// The instant that the project calls now.
     pub(crate) fn now(&self) -> Timestamp {
-        self.settings.as_of.unwrap_or_else(real_now)
+        Clock::of(self.settings.as_of).now()
     }
 
     /// A path under `.foretell`.
@@ -209,12 +209,6 @@ impl Settings {
             request_log: request_log.unwrap_or(true),
         })
     }
-}
-
-/// The real clock.
-pub(crate) fn real_now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 fn text_of(document: &Section<'_>, table: &str, key: &str) -> Option<String> {

@@ -38,6 +38,8 @@ pub struct TrainRequest<'a> {
     pub seed: u64,
     /// The clock: no label looks beyond it, and the version bears it.
     pub as_of: Timestamp,
+    /// The time of day, for the registry's log and for tracking; the package does not depend on it.
+    pub now: Timestamp,
     /// Take over from a champion that is there, if the gates hold.
     pub promote: bool,
     /// Who.
@@ -112,7 +114,7 @@ pub async fn train(request: TrainRequest<'_>) -> Result<TrainOutcome, TrainError
         seconds: started.elapsed().as_secs_f64(),
     };
     let run = match request.tracking {
-        Some(tracking) => track(tracking, model, request.actor, request.as_of, &trained.candidates).await?,
+        Some(tracking) => track(tracking, model, request.actor, request.now, &trained.candidates).await?,
         None => None,
     };
     let published = match request.registry {
@@ -125,7 +127,7 @@ pub async fn train(request: TrainRequest<'_>) -> Result<TrainOutcome, TrainError
                 run: run.as_ref(),
                 promote: request.promote,
                 actor: request.actor,
-                time: request.as_of,
+                time: request.now,
             };
             Some(publish(registry, publication).await?)
         }

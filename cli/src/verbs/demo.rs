@@ -51,15 +51,15 @@ pub(crate) async fn run(common: &Common, verb: Demo) -> Result<ExitCode> {
     ));
 
     let store: Arc<dyn OnlineStore> = Arc::new(FjallStore::open(&project.settings.online)?);
-    let reports =
-        features::into_store(&project, checked.definitions.clone(), &*store, &[], None, project.now()).await?;
+    // The files are read once: training asks the same offline store.
+    let session = Session::open(&project, checked, false).await?;
+    let reports = features::into_store(&session.offline, &*store, &[], None, project.now()).await?;
     say(&format!(
         "\n3. features materialized into the online store\n{}",
         features::describe(&reports)
     ));
 
     say("\n4. five models trained, gated, registered\n");
-    let session = Session::open(&project, checked, false).await?;
     let reached = train_all(&session, &company, verb.seed, &say).await?;
     drop(session);
 

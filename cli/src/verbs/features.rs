@@ -37,7 +37,10 @@ async fn materialize(common: &Common, project: &Project, checked: Checked, verb:
             let answer = online::post(address, "/v1/materialize", &body).await?;
             serde_json::from_value(answer).context("the server's report cannot be read")?
         }
-        Online::Store(store) => into_store(project, checked.definitions, &*store, &verb.views, verb.from, to).await?,
+        Online::Store(store) => {
+            let offline = OfflineStore::open(checked.definitions, &project.settings.data)?;
+            into_store(&offline, &*store, &verb.views, verb.from, to).await?
+        }
     };
     if common.json {
         output::print_json(&reports);
@@ -49,14 +52,12 @@ async fn materialize(common: &Common, project: &Project, checked: Checked, verb:
 
 /// Materializes straight into a store, with a progress bar.
 pub(crate) async fn into_store(
-    project: &Project,
-    definitions: Definitions,
+    offline: &OfflineStore,
     store: &dyn OnlineStore,
     views: &[String],
     from: Option<Timestamp>,
     to: Timestamp,
 ) -> Result<Vec<MaterializeReport>> {
-    let offline = OfflineStore::open(definitions, &project.settings.data)?;
     let progress = Progress::new();
     let show = |view: &str, done: u64, total: u64| progress.set(&format!("materialize {view}"), done, total);
     Ok(offline.materialize_between(store, views, from, to, &show).await?)

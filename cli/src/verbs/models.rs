@@ -6,11 +6,12 @@ use anyhow::Result;
 use foretell_registry::{
     ModelRef, ModelState, ModelVersion, PromoteRequest, Registry, RollbackRequest, Stamp, VerifyReport,
 };
+use foretell_serving::Clock;
 use serde_json::{Value, json};
 
 use crate::arguments::{Common, Models};
 use crate::output;
-use crate::project::{Project, real_now};
+use crate::project::Project;
 
 pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
     let project = Project::find(common)?;
@@ -165,7 +166,7 @@ pub(crate) fn actor() -> String {
 }
 
 fn stamp(reason: Option<String>) -> Stamp {
-    let stamp = Stamp::new(actor(), real_now().0);
+    let stamp = Stamp::new(actor(), Clock::Real.now().0);
     match reason {
         Some(reason) => stamp.because(reason),
         None => stamp,

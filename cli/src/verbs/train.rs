@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use foretell_features::Timestamp;
 use foretell_features_offline::OfflineStore;
 use foretell_registry::Registry;
+use foretell_serving::Clock;
 use foretell_tracking::Tracking;
 use foretell_training::{Progress as TrainingProgress, TrainOutcome, TrainRequest};
 
@@ -101,6 +102,7 @@ impl Session {
             tracking: Some(&self.tracking),
             seed: settings.seed,
             as_of: settings.as_of.unwrap_or(self.now),
+            now: Clock::Real.now(),
             promote: settings.promote,
             actor: &actor,
             definitions_digest: &self.checked.digest,

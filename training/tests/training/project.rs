@@ -43,6 +43,7 @@ impl Project {
             tracking,
             seed: 42,
             as_of: "2026-01-01".parse::<Timestamp>().unwrap(),
+            now: "2026-01-02".parse::<Timestamp>().unwrap(),
             promote,
             actor: "test",
             definitions_digest: "sha256:0",
