@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::about::About;
 use crate::expression::Expression;
+use crate::service::{Service, ServiceName};
 use crate::time::Span;
 use crate::value::DataType;
 use crate::window::Window;
@@ -32,6 +34,8 @@ pub struct Definitions {
     pub derived: BTreeMap<EntityName, Vec<DerivedFeature>>,
     /// `[request.ENTITY]`: values only the caller knows.
     pub request: BTreeMap<EntityName, Vec<RequestColumn>>,
+    /// `[service.X]`
+    pub services: BTreeMap<ServiceName, Service>,
 }
 
 /// Whom or what features describe.
@@ -41,6 +45,8 @@ pub struct Entity {
     pub name: EntityName,
     /// Key columns and types, in file order.
     pub key: Vec<(String, DataType)>,
+    /// Description, owner, tags.
+    pub about: About,
 }
 
 /// Where rows come from.
@@ -66,6 +72,8 @@ pub struct Source {
     pub key: SourceKey,
     /// One column per time step, to be unpivoted.
     pub wide: Option<WideColumns>,
+    /// Description, owner, tags.
+    pub about: About,
 }
 
 /// How the file is written.
@@ -119,6 +127,8 @@ pub struct View {
     pub all_columns: bool,
     /// The features, in file order.
     pub features: Vec<Feature>,
+    /// Description, owner, tags.
+    pub about: About,
 }
 
 /// One feature of a view.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::definition::{Definitions, DerivedFeature, Entity, RequestColumn};
+use crate::definition::{Definitions, DerivedFeature, Entity, FeatureRef, RequestColumn};
 use crate::document::{Document, Entry, FromItem, Item, Place, Problem, Problems, Section};
 use crate::expression::Expression;
 use crate::value::DataType;
 
+mod about;
 mod check;
+mod service;
 mod source;
 mod view;
 
@@ -36,6 +38,8 @@ struct Reading {
     places: BTreeMap<String, Place>,
     /// Names used, to be looked up once all files are read.
     references: Vec<Reference>,
+    /// What services list, to be looked up likewise.
+    listed: Vec<Listed>,
     problems: Vec<Problem>,
 }
 
@@ -44,6 +48,13 @@ struct Reference {
     /// `entity` or `source`.
     kind: &'static str,
     name: String,
+    place: Place,
+}
+
+/// One reference of a service.
+#[derive(Debug)]
+struct Listed {
+    reference: FeatureRef,
     place: Place,
 }
 
@@ -66,6 +77,11 @@ impl Reading {
             if let Some(it) = view::view(&name, &section) {
                 self.definitions.views.entry(name).or_insert(it);
             }
+        }
+        for (name, section) in self.named(&root, "service") {
+            let it = service::service(&name, &section);
+            self.listed.extend(service::listed(&section));
+            self.definitions.services.entry(name).or_insert(it);
         }
         for (entity, section) in tables(&root, "derived") {
             self.derived(&entity, &section);
@@ -209,9 +225,11 @@ fn entity(name: &str, section: &Section<'_>) -> Option<Entity> {
             );
         }
     }
+    let about = about::about(section);
     section.refuse_unknown();
     (!key.is_empty()).then(|| Entity {
         name: name.to_owned(),
         key,
+        about,
     })
 }

@@ -3,6 +3,7 @@
 //! No I/O happens here. The offline engine (polars), the online store, training and serving all speak in
 //! these types, so that a feature means the same thing wherever it is computed.
 
+pub mod about;
 pub mod definition;
 mod definition_parse;
 pub mod document;
@@ -12,6 +13,7 @@ pub mod matrix;
 pub mod offline;
 pub mod row;
 pub mod series;
+pub mod service;
 pub mod spelling;
 pub mod table;
 pub mod time;
@@ -19,6 +21,7 @@ pub mod training_set;
 pub mod value;
 pub mod window;
 
+pub use about::About;
 pub use definition::{
     Aggregation, Definitions, DerivedFeature, Entity, EntityName, Feature, FeatureKind, FeatureRef, Format,
     RequestColumn, Source, SourceKey, SourceName, View, ViewName, WideColumns,
@@ -30,6 +33,7 @@ pub use matrix::{ColumnKind, FeatureMatrix, MISSING_CATEGORY};
 pub use offline::{MaterializeReport, Offline, OfflineError};
 pub use row::{EntityKey, FeatureRead, FeatureRow, Status};
 pub use series::{ForecastTest, Series, SeriesSet, SeriesSpec};
+pub use service::{Found, ReferenceError, Service, ServiceFeature, ServiceName};
 pub use table::{Column, Table};
 pub use time::{Span, Timestamp};
 pub use training_set::{EntityFrame, TrainingSet, TrainingSetSpec};

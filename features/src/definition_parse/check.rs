@@ -1,8 +1,9 @@
 //! What only all files together can tell: names that nothing defines, and names that mean two things.
 
-use super::Reading;
-use crate::definition::{Definitions, SourceKey};
+use super::{Listed, Reading};
+use crate::definition::{Definitions, FeatureRef, SourceKey, View};
 use crate::document::{Place, Problem};
+use crate::service::Service;
 use crate::spelling;
 use crate::value::DataType;
 
@@ -26,6 +27,7 @@ pub(super) fn references(reading: &mut Reading) {
         problems.extend(on_demand(definitions, name, &at));
     }
     problems.extend(views(definitions, &at));
+    problems.extend(services(reading));
     reading.problems.extend(problems);
 }
 
@@ -117,6 +119,41 @@ fn views<'a>(definitions: &Definitions, at: &dyn Fn(String) -> Option<&'a Place>
         }
     }
     problems
+}
+
+/// What services list must be there. A view that is wrong otherwise is there: its own problem is told already.
+fn services(reading: &Reading) -> Vec<Problem> {
+    let definitions = &reading.definitions;
+    let told = |it: &FeatureRef| match it {
+        FeatureRef::All(view) | FeatureRef::One(view, _) => {
+            reading.places.contains_key(&format!("view.{view}")) && !definitions.views.contains_key(view)
+        }
+        FeatureRef::Bare(_) => false,
+    };
+    let listed = reading.listed.iter().filter(|it| !told(&it.reference));
+    let wrong = |it: &Listed| {
+        let error = definitions.found(&it.reference).err()?;
+        Some(it.place.problem(error.to_string()))
+    };
+    let empty = |it: &Service| {
+        let place = reading.places.get(&format!("service.{}", it.name))?;
+        gives_nothing(definitions, it).then(|| place.problem("`except` leaves no feature; take something out of it"))
+    };
+    listed
+        .filter_map(wrong)
+        .chain(definitions.services.values().filter_map(empty))
+        .collect()
+}
+
+/// Whether `except` takes away all features, as far as the definitions tell.
+fn gives_nothing(definitions: &Definitions, service: &Service) -> bool {
+    // A view of all columns has at least one, whatever its name.
+    let columns = |view: &View| {
+        let unnamed = view.all_columns.then(String::new);
+        view.features.iter().map(|it| it.name.clone()).chain(unnamed).collect()
+    };
+    let given = definitions.expand(&service.features, &service.except, &columns);
+    !service.except.is_empty() && given.is_ok_and(|it| it.is_empty())
 }
 
 #[cfg(test)]

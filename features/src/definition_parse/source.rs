@@ -1,6 +1,6 @@
 //! `[source.X]`.
 
-use super::read;
+use super::{about, read};
 use crate::definition::{Format, Source, SourceKey, WideColumns};
 use crate::document::{Item, Section};
 use crate::expression::Expression;
@@ -24,6 +24,7 @@ pub(super) fn source(name: &str, section: &Section<'_>) -> Option<Source> {
         filter: section.get("where"),
         key: key(section),
         wide: wide(section),
+        about: about::about(section),
     };
     if source.known_time.is_some() && source.event_time.is_none() {
         section.problem("known_time", "a source with `known_time` also needs `event_time`");

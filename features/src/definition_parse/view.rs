@@ -1,5 +1,6 @@
 //! `[view.X]` and its features.
 
+use super::about;
 use crate::definition::{Aggregation, Feature, FeatureKind, View};
 use crate::document::{Entry, FromItem, Item, Section};
 use crate::expression::Expression;
@@ -41,6 +42,7 @@ pub(super) fn view(name: &str, section: &Section<'_>) -> Option<View> {
         );
     }
     refuse_twice(section, &features);
+    let about = about::about(section);
     section.refuse_unknown();
     Some(View {
         name: name.to_owned(),
@@ -49,6 +51,7 @@ pub(super) fn view(name: &str, section: &Section<'_>) -> Option<View> {
         max_age,
         all_columns,
         features,
+        about,
     })
 }
 

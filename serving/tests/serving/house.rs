@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::Request;
 use foretell_features::row::KeyPart;
 use foretell_features::{
-    DataType, Definitions, Entity, EntityKey, Feature, FeatureKind, FeatureRow, Format, Source, SourceKey, Span,
+    About, DataType, Definitions, Entity, EntityKey, Feature, FeatureKind, FeatureRow, Format, Source, SourceKey, Span,
     Timestamp, Value, View,
 };
 use foretell_features_online::{MemoryStore, OnlineStore};
@@ -183,6 +183,7 @@ fn definitions() -> Definitions {
     let entity = Entity {
         name: "customer".to_owned(),
         key: vec![("customer_id".to_owned(), DataType::String)],
+        about: About::default(),
     };
     let source = Source {
         name: "customers".to_owned(),
@@ -195,6 +196,7 @@ fn definitions() -> Definitions {
         filter: Some("amount > 0".parse_expression()),
         key: SourceKey::Columns,
         wide: None,
+        about: About::default(),
     };
     let latest = |name: &str, text: &str| Feature {
         name: name.to_owned(),
@@ -213,6 +215,7 @@ fn definitions() -> Definitions {
             latest("spend_90d", "spend_90d"),
             latest("orders_90d", "orders"),
         ],
+        about: About::default(),
     };
     let mut definitions = Definitions::default();
     definitions.entities.insert(entity.name.clone(), entity);

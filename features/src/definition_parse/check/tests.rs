@@ -2,8 +2,9 @@
 
 use expect_test::{Expect, expect};
 
-use crate::definition::{Aggregation, Definitions, FeatureKind, Format, SourceKey};
+use crate::definition::{Aggregation, Definitions, FeatureKind, Format, SourceKey, View};
 use crate::expression::Expression;
+use crate::service::ServiceFeature;
 use crate::time::Span;
 use crate::value::DataType;
 use crate::window::Window;
@@ -247,7 +248,7 @@ x = 1
             features/0.toml:30: view.purchases.features.h: the feature does not say what it is; use one of `latest`, `count`, `sum`, `mean`, `min`, `max`, `std`, `count_distinct`, `first`, `last`, `since_last`, `since_first`
             features/0.toml:31: view.purchases.features.i: cannot read `upper(x`: Expected: ), found: EOF
             features/0.toml:32: view.empty: a view needs features; write `latest = "*"`, `latest = [..]` or `[view.X.features]`
-            features/0.toml:34: colour: unknown key `colour`; there is `derived`, `entity`, `request`, `source`, `view`"#]],
+            features/0.toml:34: colour: unknown key `colour`; there is `derived`, `entity`, `request`, `service`, `source`, `view`"#]],
     );
 }
 
@@ -283,5 +284,109 @@ fn names_are_looked_up_across_all_files() {
             features/3.toml:9: derived.clients: `clients` is not an entity; there is `customer`
             features/4.toml:4: view.rows: source `rows` has key = "row", a number; give `customer` one int64 key column
             features/5.toml:1: not TOML: key with no value, expected `=`"#]],
+    );
+}
+
+const CHECKOUT: &str = r#"
+[entity.shop]
+key = { shop = "int64" }
+description = "where it was bought"
+tags = { team = "growth", tier = "1" }
+owner = "ann@example.com"
+[view.shops]
+entity = "shop"
+source = "customers"
+latest = ["plan"]
+owner = "bob@example.com"
+[derived.shop]
+double_plan = "concat(plan, plan)"
+z = "plan"
+[service.checkout]
+features = ["purchases:*", "everything:plan", "shops:plan", "a", "shop:z"]
+except = ["purchases:a_last"]
+description = "what the checkout asks for"
+tags = { team = "checkout" }
+"#;
+
+#[test]
+fn a_service_lists_features_of_several_entities_and_says_whom_to_ask() {
+    let read = read(&[SHOP, CHECKOUT]).unwrap_or_else(|problems| panic!("{problems}"));
+    let shop = &read.entities["shop"].about;
+    assert_eq!(shop.tags["team"], "growth");
+    assert_eq!(
+        (shop.owner.as_deref(), shop.description.as_deref()),
+        (Some("ann@example.com"), Some("where it was bought"))
+    );
+    assert_eq!(read.views["shops"].about.owner.as_deref(), Some("bob@example.com"));
+    let service = &read.services["checkout"];
+    assert_eq!(service.about.tags["team"], "checkout");
+    let columns = |view: &View| view.features.iter().map(|it| it.name.clone()).collect();
+    let given = read.expand(&service.features, &service.except, &columns).unwrap();
+    let names: Vec<String> = given
+        .iter()
+        .map(|it| match it {
+            ServiceFeature::Stored { view, feature } => format!("{view}:{feature}"),
+            ServiceFeature::Derived { entity, name } => format!("{entity}={name}"),
+        })
+        .collect();
+    let expected = "purchases:z_first purchases:upper_channel purchases:odd purchases:orders purchases:paid_90d \
+                    purchases:exact_1h purchases:weeks_since purchases:days_since_refund \
+                    everything:plan shops:plan customer=a shop=z";
+    assert_eq!(names.join(" "), expected);
+}
+
+#[test]
+fn a_service_that_lists_what_is_not_there_is_told_where() {
+    let shops = r#"[view.shops]
+entity = "customer"
+source = "customers"
+latest = "plan"
+tags = { team = 5 }
+owner = ["ann"]
+[view.broken]
+[derived.customer]
+plans = "plan"
+[entity.other]
+key = { other = "string" }
+[derived.other]
+z = "1"
+[service.a]
+features = [
+  "shop:*",
+  "shops:plam",
+  "shops:plan",
+  "plan",
+  "planz",
+  "z",
+  "cart_value",
+  "broken:x",
+  7,
+]
+[service.b]
+features = []
+[service.c]
+features = ["shops:plan", "plans"]
+except = ["shops:*", "plans"]
+excpt = []
+[service.d]
+"#;
+    check(
+        &[SHOP, shops],
+        expect![[r#"
+        features/1.toml:5: view.shops.tags.team: not a text. got=`5`
+        features/1.toml:6: view.shops.owner: not a text. got=a list
+        features/1.toml:7: view.broken: a view needs features; write `latest = "*"`, `latest = [..]` or `[view.X.features]`
+        features/1.toml:7: view.broken.source: `source` is missing; it is a text
+        features/1.toml:15: service.a.features: not a text. got=`7`
+        features/1.toml:16: service.a.features: unknown feature view `shop`; did you mean `shops`?
+        features/1.toml:17: service.a.features: unknown feature `shops:plam`; did you mean `plan`?
+        features/1.toml:19: service.a.features: unknown derived feature `plan`; write `profile:plan` for the stored feature
+        features/1.toml:20: service.a.features: unknown derived feature `planz`; did you mean `plans`?
+        features/1.toml:21: service.a.features: `z` is derived for `customer` and for `other`; write `customer:z`
+        features/1.toml:22: service.a.features: `cart_value` is a request value, which the caller sends; leave it out
+        features/1.toml:27: service.b.features: a service needs features; write features = ["view:*"]
+        features/1.toml:28: service.c: `except` leaves no feature; take something out of it
+        features/1.toml:31: service.c.excpt: unknown key `excpt`; did you mean `except`?
+        features/1.toml:32: service.d.features: `features` is missing; it is a list"#]],
     );
 }
