@@ -121,6 +121,13 @@ impl EventIndex {
         start..(events.start + times.partition_point(|it| *it < to)).max(start)
     }
 
+    /// The entity's events that happened at the instant or before and were known at it, oldest first.
+    pub(crate) fn until(&self, entity: u32, to: Timestamp, knowledge: Knowledge) -> impl Iterator<Item = usize> {
+        let events = self.of_entity(entity);
+        let end = events.start + self.times[events.clone()].partition_point(|it| *it <= to);
+        (events.start..end).filter(move |it| self.was_known(*it, to, knowledge))
+    }
+
     /// Whether an event was known at an instant.
     pub(crate) fn was_known(&self, event: usize, at: Timestamp, knowledge: Knowledge) -> bool {
         match (&self.known, knowledge) {

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod column;
+mod entity_batches;
 mod error;
 mod events;
 mod file_table;
@@ -14,6 +15,7 @@ mod keys;
 mod label;
 mod lower;
 mod materialize;
+mod needs;
 mod scan;
 mod selection;
 mod series_set;
@@ -21,9 +23,11 @@ mod store;
 mod training_set;
 mod view;
 
+pub use entity_batches::{BatchTotals, EntityBatch, EntityBatchSpec, EntityEvents};
 pub use error::OfflineStoreError;
 pub use file_table::{ReadOptions, read_table, read_table_with, write_parquet};
 pub use foretell_features::{EntityFrame, Series, SeriesSet, TrainingSet, TrainingSetSpec};
 pub use materialize::{MaterializeProgress, OfflineEngine};
+pub use scan::SourceFile;
 pub use selection::{SelectedDerived, Selection, StoredFeature};
 pub use store::{OfflineStore, SourceTable};

@@ -15,7 +15,9 @@ use polars::prelude as pl;
 
 use crate::error::{OfflineStoreError, Result};
 
-pub(crate) use load::load;
+pub use files::SourceFile;
+pub(crate) use files::source_files;
+pub(crate) use load::{load, load_files};
 pub(crate) use source::{MixedColumn, SourceFrame, evaluate};
 pub(crate) use types::apply_types;
 
@@ -32,12 +34,6 @@ pub(crate) fn header(source: &Source, root: &Path) -> Result<Vec<String>> {
         Format::Parquet => parquet::header(&source.name, &paths[0]),
         Format::Csv { separator, .. } => csv::header(&source.name, &paths[0], *separator),
     }
-}
-
-/// Reads all files of a source, in order of their names.
-pub(crate) fn read(source: &Source, root: &Path) -> Result<Scan> {
-    let paths = files::paths(source, root)?;
-    read_paths(&source.name, &source.format, &source.types, &paths)
 }
 
 /// Reads files of one format as one table.

@@ -1,6 +1,6 @@
 //! The offline store: definitions over files. Sources are read when first asked for and kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,8 @@ use foretell_features::{
 
 use crate::error::{OfflineStoreError, Result, unknown};
 use crate::events::{EventIndex, Knowledge};
-use crate::scan::{SourceFrame, header, load};
+use crate::needs;
+use crate::scan::{SourceFile, SourceFrame, header, load, load_files, source_files};
 use crate::view::{LoadedView, feature_type};
 
 /// Definitions over a folder of files. Cheap to open; what is read stays in memory until the store is dropped, so one store
@@ -112,6 +113,29 @@ impl OfflineStore {
         })
     }
 
+    /// The files of a source as they stand, in the order in which their rows count. What an incremental run compares.
+    ///
+    /// # Errors
+    /// An unknown source, no file.
+    pub fn source_files(&self, source: &str) -> Result<Vec<SourceFile>> {
+        source_files(find_source(&self.definitions, source)?, &self.root)
+    }
+
+    /// The file columns that a view is computed from, with their types, in file order: keys, times, and what its expressions, the
+    /// source's computed columns and `where` use. Rows that are pushed need these columns.
+    ///
+    /// # Errors
+    /// An unknown view, an unreadable source.
+    pub fn input_types(&self, view: &str) -> Result<Vec<(String, DataType)>> {
+        let view = self.view(view)?;
+        let source = find_source(&self.definitions, &view.source)?;
+        let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
+        let needed = needs::closed(source, &needs::of_view(view, entity, source));
+        let loaded = self.source(&view.source)?;
+        let file = loaded.schema[..loaded.n_file_columns].iter();
+        Ok(file.filter(|(name, _)| needed.contains(name)).cloned().collect())
+    }
+
     pub(crate) fn view(&self, name: &str) -> Result<&View> {
         let there = || self.definitions.views.keys().map(String::as_str);
         self.definitions
@@ -138,6 +162,14 @@ impl OfflineStore {
         let loaded = Arc::new(load(source, &self.root)?);
         sources.insert(name.to_owned(), loaded.clone());
         Ok(loaded)
+    }
+
+    /// A source with the rows of these files only; not kept.
+    pub(crate) fn source_in(&self, name: &str, files: &BTreeSet<PathBuf>) -> Result<SourceFrame> {
+        let source = find_source(&self.definitions, name)?;
+        let there = source_files(source, &self.root)?.into_iter().map(|it| it.path);
+        let chosen: Vec<PathBuf> = there.filter(|it| files.contains(it)).collect();
+        load_files(source, &chosen)
     }
 
     /// A source's rows by entity and time; no entity is one group.

@@ -2,10 +2,45 @@
 
 use std::path::{Path, PathBuf};
 
-use foretell_features::Source;
 use foretell_features::spelling::nearest;
+use foretell_features::{Source, Timestamp};
 
 use crate::error::{OfflineStoreError, Result};
+
+/// A file of a source as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourceFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was last written.
+    pub modified: Timestamp,
+}
+
+/// The files of a source with size and age.
+pub(crate) fn source_files(source: &Source, root: &Path) -> Result<Vec<SourceFile>> {
+    paths(source, root)?
+        .into_iter()
+        .map(|it| described(source, it))
+        .collect()
+}
+
+fn described(source: &Source, path: PathBuf) -> Result<SourceFile> {
+    let refuse = |reason: std::io::Error| OfflineStoreError::Read {
+        name: source.name.clone(),
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    };
+    let metadata = std::fs::metadata(&path).map_err(refuse)?;
+    let modified = metadata.modified().map_err(refuse)?;
+    let since_1970 = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(SourceFile {
+        size: metadata.len(),
+        modified: Timestamp(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)),
+        path,
+    })
+}
 
 /// The files of a source under the data root, in order of their names; at least one.
 pub(super) fn paths(source: &Source, root: &Path) -> Result<Vec<PathBuf>> {

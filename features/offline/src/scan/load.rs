@@ -1,6 +1,6 @@
 //! Reading a source whole: files, declared types, times, computed columns, and the rows that `where` keeps.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use foretell_features::{Column, DataType, Source};
 use polars::prelude as pl;
@@ -9,16 +9,22 @@ use polars::prelude::IntoLazy;
 use crate::column::{from_column, to_column, to_frame, to_table};
 use crate::error::{OfflineStoreError, Result, definition, engine, missing_column};
 use crate::lower::{lower, schema_of};
+use crate::scan::files::paths;
 use crate::scan::source::{MixedColumn, SourceFrame, explained};
 use crate::scan::types::{apply_types, cast};
 use crate::scan::wide::unpivoted;
-use crate::scan::{Scan, read};
+use crate::scan::{Scan, read_paths};
 
 const FILE_ROW: &str = "__file_row";
 
 /// Reads a source whole.
 pub(crate) fn load(source: &Source, root: &Path) -> Result<SourceFrame> {
-    let Scan { mut frame, mixed } = read(source, root)?;
+    load_files(source, &paths(source, root)?)
+}
+
+/// Reads these files of a source.
+pub(crate) fn load_files(source: &Source, files: &[PathBuf]) -> Result<SourceFrame> {
+    let Scan { mut frame, mixed } = read_paths(&source.name, &source.format, &source.types, files)?;
     let rows_read = frame.height() as u64;
     apply_types(&source.name, &mut frame, &source.types)?;
     let mut file_rows: Vec<u64> = (0..rows_read).collect();
@@ -44,6 +50,7 @@ pub(crate) fn load(source: &Source, root: &Path) -> Result<SourceFrame> {
         source: source.clone(),
         frame,
         schema,
+        n_file_columns: file_columns.len(),
         file_rows,
         rows_read,
         mixed,

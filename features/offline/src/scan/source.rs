@@ -16,6 +16,8 @@ pub(crate) struct SourceFrame {
     pub(crate) frame: pl::DataFrame,
     /// Names and types of its columns, file columns first.
     pub(crate) schema: Vec<(String, DataType)>,
+    /// How many of them are file columns.
+    pub(crate) n_file_columns: usize,
     /// The 0-based file row of each row kept.
     pub(crate) file_rows: Vec<u64>,
     /// Rows in the files, kept or not.

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod common;
+mod entity_batches;
 mod expressions;
 mod materialize;
 mod parquet_types;
