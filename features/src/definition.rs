@@ -58,6 +58,8 @@ pub struct Source {
     pub path: String,
     /// Parquet, or CSV with its options; from the extension (`.csv`, `.csv.gz`, `.parquet`).
     pub format: Format,
+    /// Columns of the files that have another name here: theirs, ours.
+    pub rename: Vec<(String, String)>,
     /// The column (or computed column) that says when; `None` is a snapshot whose rows hold at every time.
     pub event_time: Option<String>,
     /// The column that says when we learned of it.

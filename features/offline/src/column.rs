@@ -7,6 +7,7 @@ use std::sync::Arc;
 use foretell_features::{Column, DataType, Table, Timestamp, Value};
 use polars::prelude as pl;
 use polars::prelude::{IntoColumn, NamedFrom, NewChunkedArray};
+use rustc_hash::FxBuildHasher;
 
 /// The polars type that holds ours.
 pub(crate) fn polars_type(data_type: DataType) -> pl::DataType {
@@ -44,7 +45,7 @@ pub(crate) fn to_column(column: &pl::Column) -> Column {
             let floats = series.f64().expect("checked above");
             Column::Float(floats.iter().map(|it| it.filter(|it| !it.is_nan())).collect())
         }
-        DataType::String => Column::Str(interned(series.str().expect("checked above"))),
+        DataType::String => Column::Str(interned(series.str().expect("checked above").iter())),
         DataType::Timestamp => {
             let times = series.datetime().expect("checked above").physical();
             Column::Time(times.iter().map(|it| it.map(Timestamp)).collect())
@@ -107,10 +108,10 @@ pub(crate) fn constant(value: &Value) -> pl::Expr {
     }
 }
 
-fn interned(texts: &pl::StringChunked) -> Vec<Option<Arc<str>>> {
-    let mut seen: HashMap<&str, Arc<str>> = HashMap::new();
+/// Texts as shared ones: equal texts share one allocation.
+pub(crate) fn interned<'a>(texts: impl Iterator<Item = Option<&'a str>>) -> Vec<Option<Arc<str>>> {
+    let mut seen: HashMap<&str, Arc<str>, FxBuildHasher> = HashMap::default();
     texts
-        .iter()
         .map(|text| text.map(|text| seen.entry(text).or_insert_with(|| text.into()).clone()))
         .collect()
 }

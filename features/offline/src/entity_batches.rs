@@ -11,7 +11,8 @@ use foretell_features::{Column, EntityKey, Expression, Timestamp};
 
 use crate::error::Result;
 use crate::events::{EventIndex, Knowledge};
-use crate::scan::SourceFrame;
+use crate::needs;
+use crate::partitions::Partition;
 use crate::store::OfflineStore;
 
 /// Which rows, and what of them.
@@ -75,45 +76,60 @@ impl OfflineStore {
         each: impl FnMut(EntityBatch) -> Result<(), E>,
     ) -> Result<BatchTotals, E> {
         let mut each = each;
-        let (source, events) = self.rows_of(spec)?;
-        let entities = batches(&source, &events, self.knowledge, spec, &mut each)?;
-        Ok(BatchTotals {
-            rows_read: source.rows_read,
-            entities,
-        })
+        let view = self.view(spec.view)?;
+        let mut totals = BatchTotals {
+            rows_read: self.rows_of(&view.source, spec.files)?,
+            entities: 0,
+        };
+        self.each_partition(spec, |it| {
+            totals.entities += batches(&it, self.knowledge, spec, &mut each)?;
+            Ok::<(), E>(())
+        })?;
+        Ok(totals)
     }
 
-    fn rows_of(&self, spec: &EntityBatchSpec<'_>) -> Result<(Arc<SourceFrame>, Arc<EventIndex>)> {
+    fn rows_of(&self, source: &str, files: Option<&BTreeSet<PathBuf>>) -> Result<u64> {
+        let schema = self.schema(source)?;
+        Ok(files.map_or(schema.rows(), |files| schema.rows_in(files)))
+    }
+
+    /// Rows of some files are in one partition: they are few, or all files had been asked for.
+    fn each_partition<E: From<crate::OfflineStoreError>>(
+        &self,
+        spec: &EntityBatchSpec<'_>,
+        mut each: impl FnMut(Partition) -> Result<(), E>,
+    ) -> Result<(), E> {
         let view = self.view(spec.view)?;
-        let Some(files) = spec.files else {
-            let events = self.events(&view.source, view.entity.as_deref())?;
-            return Ok((self.source(&view.source)?, events));
-        };
-        let source = self.source_in(&view.source, files)?;
         let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
-        let events = EventIndex::of(&source, entity)?;
-        Ok((Arc::new(source), Arc::new(events)))
+        let mut columns = needs::of_key(entity, &self.schema(&view.source)?.source);
+        columns.extend(spec.expressions.iter().flat_map(|it| it.columns()).map(str::to_owned));
+        let Some(files) = spec.files else {
+            let partitions = self.partitions(&view.source, view.entity.as_deref(), &columns)?;
+            return partitions.each().try_for_each(|it| each(it?));
+        };
+        let source = Arc::new(self.source_in(&view.source, files, &columns)?);
+        let events = Arc::new(EventIndex::of(&source, entity)?);
+        each(Partition { source, events })
     }
 }
 
 /// The entities of one partition; how many there were.
 fn batches<E: From<crate::OfflineStoreError>>(
-    source: &SourceFrame,
-    events: &EventIndex,
+    partition: &Partition,
     knowledge: Knowledge,
     spec: &EntityBatchSpec<'_>,
     each: &mut impl FnMut(EntityBatch) -> Result<(), E>,
 ) -> Result<u64, E> {
+    let Partition { source, events } = partition;
     let place = format!("view `{}`", spec.view);
     let values = spec
         .expressions
         .iter()
         .map(|it| source.evaluate(&place, it))
         .collect::<Result<Vec<Column>>>()?;
-    let mut entities: Vec<(EntityKey, u32)> = (0..)
-        .zip(events.keys())
-        .filter(|(_, key)| spec.keys.is_none_or(|wanted| wanted.contains(*key)))
-        .map(|(code, key)| (key.clone(), code))
+    let mut entities: Vec<(EntityKey, u32)> = (0..events.n_keys())
+        .map(|code| (events.key(code), code))
+        .filter(|(key, _)| spec.keys.is_none_or(|wanted| wanted.contains(key)))
         .collect();
     entities.sort_unstable();
     let (mut batch, mut handed_out) = (Batch::default(), 0);

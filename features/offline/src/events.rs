@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use foretell_features::{EntityKey, Span, Timestamp, Window};
+use rayon::prelude::*;
 
-use crate::error::{Result, definition};
-use crate::keys::KeyIndex;
+use crate::error::Result;
+use crate::keys::{KeyIndex, NO_KEY};
 use crate::scan::SourceFrame;
 
 /// Whether a join may see rows that were learned of only after the instant asked for.
@@ -47,43 +48,51 @@ impl EventIndex {
     /// Groups and sorts the rows of a source by an entity's key; no entity is one group. Rows without key or event time are out.
     pub(crate) fn of(source: &SourceFrame, entity: Option<&foretell_features::Entity>) -> Result<Self> {
         let columns = entity.map(|it| source.key_columns(it)).transpose()?.unwrap_or_default();
-        let (keys, codes) = KeyIndex::of(&columns, source.n_rows());
+        let (keys, mut codes) = KeyIndex::of(&columns, source.n_rows());
         let times = source.event_times()?;
+        if let Some(times) = &times {
+            let undated = codes.iter_mut().zip(times).filter(|(_, time)| time.is_none());
+            undated.for_each(|(code, _)| *code = NO_KEY);
+        }
         let known = source.known_times()?;
-        let time = |row: usize| times.as_ref().map_or(Some(ALWAYS), |it| it[row]);
-        let mut events: Vec<(u32, Timestamp, Option<Timestamp>, u32)> = Vec::with_capacity(codes.len());
-        for (row, code) in codes.iter().enumerate() {
-            let Some((code, time)) = code.zip(time(row)) else {
-                continue;
-            };
-            let row_number = u32::try_from(row).map_err(|_| {
-                definition(
-                    format!("source `{}`", source.name()),
-                    "it has more than 4,294,967,295 rows",
-                )
-            })?;
-            events.push((code, time, known.as_ref().and_then(|it| it[row]), row_number));
+        let (starts, mut rows) = grouped(&codes, keys.len());
+        drop(codes);
+        if let Some(times) = &times {
+            let order = |row: u32| (times[row as usize], known.as_ref().and_then(|it| it[row as usize]), row);
+            of_each(&starts, &mut rows).for_each(|rows| {
+                if !rows.is_sorted_by_key(|it| order(*it)) {
+                    rows.sort_unstable_by_key(|it| order(*it));
+                }
+            });
         }
-        events.sort_unstable();
-        let mut starts = vec![0; keys.keys().len() + 1];
-        for event in &events {
-            starts[event.0 as usize + 1] += 1;
-        }
-        for entity in 1..starts.len() {
-            starts[entity] += starts[entity - 1];
-        }
+        let time = |row: &u32| times.as_ref().and_then(|it| it[*row as usize]).unwrap_or(ALWAYS);
         Ok(Self {
+            times: rows.par_iter().map(time).collect(),
+            known: known.map(|known| rows.par_iter().map(|row| known[*row as usize]).collect()),
             keys,
             starts,
-            rows: events.iter().map(|it| it.3).collect(),
-            times: events.iter().map(|it| it.1).collect(),
-            known: known.is_some().then(|| events.iter().map(|it| it.2).collect()),
+            rows,
         })
     }
 
     /// All entities, in order of first appearance in the file.
-    pub(crate) fn keys(&self) -> &[EntityKey] {
+    pub(crate) fn keys(&self) -> Vec<EntityKey> {
         self.keys.keys()
+    }
+
+    /// How many entities there are.
+    pub(crate) fn n_keys(&self) -> u32 {
+        u32::try_from(self.keys.len()).expect("keys are numbered in 32 bits")
+    }
+
+    /// The key of an entity.
+    pub(crate) fn key(&self, entity: u32) -> EntityKey {
+        self.keys.key(entity)
+    }
+
+    /// The source row in which an entity's key was seen first, dated or not.
+    pub(crate) fn first_row(&self, entity: u32) -> usize {
+        self.keys.first_row(entity)
     }
 
     pub(crate) fn query(&self, key: Option<&EntityKey>, at: Timestamp) -> Query {
@@ -162,4 +171,45 @@ impl EventIndex {
     fn of_entity(&self, entity: u32) -> Range<usize> {
         self.starts[entity as usize]..self.starts[entity as usize + 1]
     }
+}
+
+/// Where each group's rows begin (and one more), and the rows by group, in file order.
+fn grouped(codes: &[u32], groups: usize) -> (Vec<usize>, Vec<u32>) {
+    let mut starts = vec![0usize; groups + 1];
+    let with_key = || (0u32..).zip(codes).filter(|(_, code)| **code != NO_KEY);
+    with_key().for_each(|(_, code)| starts[*code as usize + 1] += 1);
+    for group in 1..starts.len() {
+        starts[group] += starts[group - 1];
+    }
+    let mut next = starts.clone();
+    let mut rows = vec![0; starts[groups]];
+    for (row, code) in with_key() {
+        let at = &mut next[*code as usize];
+        rows[*at] = row;
+        *at += 1;
+    }
+    (starts, rows)
+}
+
+/// Each group's rows, some groups at a time on each core.
+fn of_each<'a>(starts: &'a [usize], rows: &'a mut [u32]) -> impl ParallelIterator<Item = &'a mut [u32]> {
+    const GROUPS: usize = 4096;
+    let mut rest = rows;
+    let mut parts = Vec::new();
+    let bounds: Vec<&[usize]> = starts[..starts.len() - 1].chunks(GROUPS).collect();
+    for (at, bounds) in bounds.iter().enumerate() {
+        let end = starts[(at * GROUPS + bounds.len()).min(starts.len() - 1)];
+        let (part, more) = rest.split_at_mut(end - bounds[0]);
+        parts.push((at * GROUPS, bounds.len(), part));
+        rest = more;
+    }
+    parts.into_par_iter().flat_map_iter(move |(first, groups, part)| {
+        let lengths = (first..first + groups).map(|it| starts[it + 1] - starts[it]);
+        let mut rest = Some(part);
+        lengths.map(move |length| {
+            let (group, more) = rest.take().expect("put back below").split_at_mut(length);
+            rest = Some(more);
+            group
+        })
+    })
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use foretell_features::{DataType, Format, Table};
 use polars::prelude::ParquetWriter;
 
-use crate::column::{to_frame, to_table};
+use crate::column::to_frame;
 use crate::error::{OfflineStoreError, Result, engine};
-use crate::scan::{apply_types, read_paths};
+use crate::scan::read_file;
 
 /// How a file of rows is read.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -60,16 +60,7 @@ pub fn read_table_with(path: &Path, options: &ReadOptions) -> Result<Table> {
             hint: String::new(),
         });
     }
-    let mut frame = read_paths(&name, &format, &options.types, &[path.to_owned()])?.frame;
-    let there = |column: &str| frame.column(column).is_ok();
-    let types: Vec<_> = options
-        .types
-        .iter()
-        .filter(|(column, _)| there(column))
-        .cloned()
-        .collect();
-    apply_types(&name, &mut frame, &types)?;
-    Ok(to_table(&frame))
+    read_file(&name, &format, &options.types, path.to_owned())
 }
 
 /// Writes a table as Parquet (zstd). The file appears whole or not at all; folders are made.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use foretell_features::{Column, EntityFrame, EntityKey, Feature, FeatureRef, RequestColumn, Table, Timestamp};
+use foretell_features::{Column, EntityFrame, EntityKey, Feature, FeatureRef, RequestColumn, Table, Timestamp, View};
 
 use crate::error::{Result, definition};
+use crate::needs::{self, Columns};
+use crate::partitions::Partition;
 use crate::selection::{Selection, StoredFeature};
 use crate::store::{OfflineStore, find_feature};
 use crate::view::LoadedView;
@@ -59,21 +61,19 @@ impl OfflineStore {
         times: &[Timestamp],
         request: Option<&Table>,
     ) -> Result<Table> {
+        self.want_reads(selection)?;
         let mut columns: BTreeMap<&str, Column> = BTreeMap::new();
         let mut by_view: BTreeMap<&str, Vec<&StoredFeature>> = BTreeMap::new();
         for read in &selection.reads {
             by_view.entry(&read.view).or_default().push(read);
         }
         for (view, reads) in by_view {
-            let loaded = self.loaded_view(view)?;
+            let view = self.view(view)?;
             let features = reads
                 .iter()
-                .map(|it| find_feature(loaded.view, &it.feature))
+                .map(|it| find_feature(view, &it.feature))
                 .collect::<Result<Vec<_>>>()?;
-            let answers = match loaded.view.entity {
-                Some(_) => loaded.columns(&features, keys, times)?,
-                None => global(&loaded, &features, times)?,
-            };
+            let answers = self.of_view(view, &features, keys, times)?;
             columns.extend(reads.iter().map(|it| it.name.as_str()).zip(answers));
         }
         let mut table = Table::new();
@@ -88,6 +88,113 @@ impl OfflineStore {
         }
         selection.derive(&mut table)?;
         Ok(table)
+    }
+}
+
+impl OfflineStore {
+    /// Says which columns the features selected are computed from.
+    pub(crate) fn want_reads(&self, selection: &Selection) -> Result<()> {
+        for read in &selection.reads {
+            let view = self.view(&read.view)?;
+            self.want(&view.source, self.needs(view, &[find_feature(view, &read.feature)?])?);
+        }
+        Ok(())
+    }
+
+    fn needs(&self, view: &View, features: &[&Feature]) -> Result<Columns> {
+        let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
+        let schema = self.schema(&view.source)?;
+        Ok(needs::of_features(features.iter().copied(), entity, &schema.source))
+    }
+
+    /// Features of one view, partition by partition.
+    fn of_view(
+        &self,
+        view: &View,
+        features: &[&Feature],
+        keys: &[Option<EntityKey>],
+        times: &[Timestamp],
+    ) -> Result<Vec<Column>> {
+        let partitions = self.partitions(&view.source, view.entity.as_deref(), &self.needs(view, features)?)?;
+        let loaded = |at: usize| -> Result<LoadedView<'_>> {
+            let Partition { source, events } = partitions.load(at)?;
+            let knowledge = self.knowledge;
+            Ok(LoadedView {
+                view,
+                source,
+                events,
+                knowledge,
+            })
+        };
+        if view.entity.is_none() {
+            return global(&loaded(0)?, features, times);
+        }
+        if partitions.len() == 1 {
+            return loaded(0)?.columns(features, keys, times);
+        }
+        let mut answers = Scattered::new(keys.len());
+        for (at, rows) in partitions
+            .parted(keys.iter().map(Option::as_ref))
+            .into_iter()
+            .enumerate()
+        {
+            // The first partition is asked even for nothing, so that no question is without answer columns.
+            if at == 0 || !rows.is_empty() {
+                let of_rows: Vec<Option<EntityKey>> = rows.iter().map(|row| keys[*row].clone()).collect();
+                let at_rows: Vec<Timestamp> = rows.iter().map(|row| times[*row]).collect();
+                answers.add(&rows, loaded(at)?.columns(features, &of_rows, &at_rows)?);
+            }
+        }
+        Ok(answers.in_order())
+    }
+}
+
+/// Answers that come by partition.
+struct Scattered {
+    /// Where the answer to each row is among those that came.
+    places: Vec<usize>,
+    came: usize,
+    columns: Vec<Column>,
+}
+
+impl Scattered {
+    fn new(rows: usize) -> Self {
+        Self {
+            places: vec![0; rows],
+            came: 0,
+            columns: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, rows: &[usize], columns: Vec<Column>) {
+        for row in rows {
+            self.places[*row] = self.came;
+            self.came += 1;
+        }
+        if self.columns.is_empty() {
+            self.columns = columns;
+        } else {
+            self.columns
+                .iter_mut()
+                .zip(columns)
+                .for_each(|(all, more)| append(all, more));
+        }
+    }
+
+    /// The answers in the order of the rows asked for.
+    fn in_order(self) -> Vec<Column> {
+        self.columns.iter().map(|it| it.select(&self.places)).collect()
+    }
+}
+
+fn append(all: &mut Column, more: Column) {
+    match (all, more) {
+        (Column::Bool(a), Column::Bool(b)) => a.extend(b),
+        (Column::Int(a), Column::Int(b)) => a.extend(b),
+        (Column::Float(a), Column::Float(b)) => a.extend(b),
+        (Column::Str(a), Column::Str(b)) => a.extend(b),
+        (Column::Time(a), Column::Time(b)) => a.extend(b),
+        _ => unreachable!("a feature has one type in all partitions"),
     }
 }
 

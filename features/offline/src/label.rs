@@ -4,24 +4,40 @@ use std::sync::Arc;
 
 use foretell_features::spelling::hint;
 use foretell_features::{
-    Aggregation, Ahead, Column, Cutoffs, DataType, Entity, EntityKey, LabelSpec, Span, Timestamp, TrainingSetSpec,
-    Value,
+    Aggregation, Ahead, Column, Cutoffs, DataType, Entity, EntityKey, Expression, LabelSpec, Span, Timestamp,
+    TrainingSetSpec, Value,
 };
 
 use crate::aggregate::{Aggregate, Event};
 use crate::error::{OfflineStoreError, Result, definition};
 use crate::events::{EventIndex, Knowledge};
-use crate::scan::SourceFrame;
+use crate::needs::Columns;
+use crate::partitions::{Partition, Partitions};
+use crate::scan::{SourceFrame, SourceSchema};
 use crate::store::OfflineStore;
 
-/// A label over its source, ready to be asked.
-pub(crate) struct Label {
-    pub(crate) source: Arc<SourceFrame>,
-    pub(crate) events: Arc<EventIndex>,
-    pub(crate) kind: LabelKind,
+/// A label over its source.
+#[derive(Debug)]
+pub(crate) struct Label<'a> {
+    pub(crate) schema: Arc<SourceSchema>,
+    pub(crate) partitions: Partitions,
+    spec: &'a LabelSpec,
+    /// First and last event of all.
+    span: Option<(Timestamp, Timestamp)>,
+    /// A source in memory is made ready once.
+    whole: Option<Arc<LabelPart>>,
 }
 
-pub(crate) enum LabelKind {
+/// A label over one partition of its source, ready to be asked.
+#[derive(Debug)]
+pub(crate) struct LabelPart {
+    source: Arc<SourceFrame>,
+    pub(crate) events: Arc<EventIndex>,
+    kind: LabelKind,
+}
+
+#[derive(Debug)]
+enum LabelKind {
     /// One number per source row.
     Column(Vec<Option<f64>>),
     Ahead {
@@ -30,65 +46,125 @@ pub(crate) enum LabelKind {
     },
 }
 
-pub(crate) enum Outcome {
+#[derive(Debug)]
+enum Outcome {
     Absence(Aggregate),
     Occurrence(Aggregate),
     Total(Aggregate),
 }
 
-impl Label {
-    /// Reads the label's source; `default_source` is meant where a column names none.
+/// What is known of an entity at a cutoff.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) value: f64,
+    /// The file row that a column label comes from.
+    pub(crate) file_row: Option<u64>,
+}
+
+impl<'a> Label<'a> {
+    /// Over the label's source; `default_source` is meant where a column names none.
     pub(crate) fn of(
         store: &OfflineStore,
         entity: &Entity,
-        spec: &LabelSpec,
+        spec: &'a LabelSpec,
         default_source: Option<&str>,
     ) -> Result<Self> {
         let name = source_name(spec, default_source)?;
-        let source = store.source(name)?;
-        let kind = match spec {
+        let schema = store.schema(name)?;
+        if horizon(spec).is_some() && schema.source.event_time.is_none() {
+            let reason = format!("it looks ahead in source `{name}`, which has no event_time");
+            return Err(definition("label", reason));
+        }
+        let partitions = store.partitions(name, Some(&entity.name), &needed(spec))?;
+        let mut label = Self {
+            schema,
+            partitions,
+            spec,
+            span: None,
+            whole: None,
+        };
+        label.survey()?;
+        Ok(label)
+    }
+
+    /// Goes through the partitions once, for what is true of all of them together.
+    fn survey(&mut self) -> Result<()> {
+        let mut positive = false;
+        for at in 0..self.partitions.len() {
+            let part = self.part(at)?;
+            positive |= part.has_positive();
+            self.span = match (self.span, part.events.span()) {
+                (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+                (a, b) => a.or(b),
+            };
+            if self.partitions.len() == 1 {
+                self.whole = Some(part);
+            }
+        }
+        match self.spec {
+            LabelSpec::Column {
+                column,
+                positive: Some(wanted),
+                ..
+            } if !positive => Err(no_positive(
+                column,
+                wanted,
+                &self.partitions.load(0)?.source.column(column)?,
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// One partition, made ready.
+    pub(crate) fn part(&self, at: usize) -> Result<Arc<LabelPart>> {
+        if let Some(whole) = &self.whole {
+            return Ok(whole.clone());
+        }
+        let Partition { source, events } = self.partitions.load(at)?;
+        let kind = match self.spec {
             LabelSpec::Column { column, positive, .. } => {
                 LabelKind::Column(numbers(&source, column, positive.as_deref())?)
             }
             LabelSpec::Absence(it) => ahead(it, Outcome::Absence(events_of(&source, it)?)),
             LabelSpec::Occurrence(it) => ahead(it, Outcome::Occurrence(events_of(&source, it)?)),
-            LabelSpec::Total { ahead: it, value } => {
-                let mut total = events_of(&source, it)?;
-                let values = source.evaluate("label value", value)?;
-                if !matches!(values, Column::Int(_) | Column::Float(_)) {
-                    return Err(definition(
-                        "label value",
-                        format!("`{value}` is {}, not a number", values.data_type()),
-                    ));
-                }
-                total.aggregation = Aggregation::Sum;
-                total.values = Some(Arc::new(values));
-                ahead(it, Outcome::Total(total))
-            }
+            LabelSpec::Total { ahead: it, value } => ahead(it, Outcome::Total(total(&source, it, value)?)),
         };
-        if matches!(kind, LabelKind::Ahead { .. }) && source.source.event_time.is_none() {
-            let reason = format!("it looks ahead in source `{name}`, which has no event_time");
-            return Err(definition("label", reason));
-        }
-        let events = store.events(name, Some(&entity.name))?;
-        Ok(Self { source, events, kind })
+        Ok(Arc::new(LabelPart { source, events, kind }))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.schema.name()
     }
 
     /// How far it looks ahead.
     pub(crate) fn horizon(&self) -> Span {
-        match &self.kind {
-            LabelKind::Column(_) => Span(0),
-            LabelKind::Ahead { horizon, .. } => *horizon,
-        }
+        horizon(self.spec).unwrap_or(Span(0))
     }
 
+    /// Whether it is about what happens after the cutoff.
+    pub(crate) fn looks_ahead(&self) -> bool {
+        horizon(self.spec).is_some()
+    }
+
+    /// First and last event of all.
+    pub(crate) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.span
+    }
+}
+
+impl LabelPart {
     /// The label of an entity at a cutoff; `None` where it is not known.
-    pub(crate) fn value(&self, key: &EntityKey, cutoff: Timestamp) -> Option<f64> {
+    pub(crate) fn answer(&self, key: &EntityKey, cutoff: Timestamp) -> Option<Answer> {
         let query = self.events.query(Some(key), cutoff);
         match &self.kind {
             LabelKind::Column(values) => {
                 let newest = self.events.latest(query, None, Knowledge::Hindsight)?;
-                values[self.events.row(newest)]
+                let row = self.events.row(newest);
+                let file_row = Some(self.source.file_rows[row]);
+                Some(Answer {
+                    value: values[row]?,
+                    file_row,
+                })
             }
             LabelKind::Ahead { horizon, what } => {
                 let events = self.events.between(query.entity, cutoff, cutoff.plus(*horizon));
@@ -96,37 +172,60 @@ impl Label {
                     row: self.events.row(it),
                     time: self.events.time(it),
                 });
-                match what {
-                    Outcome::Absence(any) => Some(f64::from(any.over(events, cutoff) == Value::Int(0))),
-                    Outcome::Occurrence(any) => Some(f64::from(any.over(events, cutoff) != Value::Int(0))),
-                    Outcome::Total(sum) => sum.over(events, cutoff).as_f64(),
-                }
+                let value = match what {
+                    Outcome::Absence(any) => f64::from(any.over(events, cutoff) == Value::Int(0)),
+                    Outcome::Occurrence(any) => f64::from(any.over(events, cutoff) != Value::Int(0)),
+                    Outcome::Total(sum) => sum.over(events, cutoff).as_f64()?,
+                };
+                Some(Answer { value, file_row: None })
             }
         }
     }
 
-    /// The file row that a column label comes from.
-    pub(crate) fn file_row(&self, key: &EntityKey, cutoff: Timestamp) -> Option<u64> {
-        let newest = self
-            .events
-            .latest(self.events.query(Some(key), cutoff), None, Knowledge::Hindsight)?;
-        Some(self.source.file_rows[self.events.row(newest)])
+    /// The entities that appear before the instant, each with its first file row by then.
+    pub(crate) fn appearing(&self, before: Timestamp) -> impl Iterator<Item = (u64, u32)> {
+        let first_row = move |entity: u32| {
+            let events = self.events.between(Some(entity), Timestamp(i64::MIN), before);
+            let first = events.map(|it| self.events.row(it)).min()?;
+            Some((self.source.file_rows[first], entity))
+        };
+        (0..self.events.n_keys()).filter_map(first_row)
     }
 
-    /// The entities that appear before the instant, by their first row in the file.
-    pub(crate) fn appearing(&self, before: Timestamp) -> Vec<&EntityKey> {
-        let first_row = |(entity, key): (u32, _)| {
-            let events = self.events.between(Some(entity), Timestamp(i64::MIN), before);
-            events.map(|it| self.events.row(it)).min().map(|row| (row, key))
-        };
-        let mut entities: Vec<(usize, &EntityKey)> = (0..).zip(self.events.keys()).filter_map(first_row).collect();
-        entities.sort_unstable_by_key(|(row, _)| *row);
-        entities.into_iter().map(|(_, key)| key).collect()
+    /// Every entity with the file row in which its key was seen first.
+    pub(crate) fn entities(&self) -> impl Iterator<Item = (u64, EntityKey)> {
+        let first = |entity: u32| self.source.file_rows[self.events.first_row(entity)];
+        (0..self.events.n_keys()).map(move |it| (first(it), self.events.key(it)))
+    }
+
+    fn has_positive(&self) -> bool {
+        match &self.kind {
+            LabelKind::Column(values) => values.contains(&Some(1.0)),
+            LabelKind::Ahead { .. } => true,
+        }
     }
 }
 
+fn horizon(spec: &LabelSpec) -> Option<Span> {
+    match spec {
+        LabelSpec::Column { .. } => None,
+        LabelSpec::Absence(it) | LabelSpec::Occurrence(it) | LabelSpec::Total { ahead: it, .. } => Some(it.horizon),
+    }
+}
+
+/// The columns that a label looks at.
+pub(crate) fn needed(spec: &LabelSpec) -> Columns {
+    let (ahead, value) = match spec {
+        LabelSpec::Column { column, .. } => return [column.clone()].into(),
+        LabelSpec::Absence(it) | LabelSpec::Occurrence(it) => (it, None),
+        LabelSpec::Total { ahead, value } => (ahead, Some(value)),
+    };
+    let expressions = ahead.filter.iter().chain(value);
+    expressions.flat_map(|it| it.columns()).map(str::to_owned).collect()
+}
+
 /// The cutoffs, oldest first, each with a label that is complete at `as_of`.
-pub(crate) fn cutoffs(spec: &TrainingSetSpec, label: &Label, cutoffs: &Cutoffs) -> Result<Vec<Timestamp>> {
+pub(crate) fn cutoffs(spec: &TrainingSetSpec, label: &Label<'_>, cutoffs: &Cutoffs) -> Result<Vec<Timestamp>> {
     let horizon = label.horizon();
     let mut all = match cutoffs {
         Cutoffs::Every { every, count } => {
@@ -139,8 +238,8 @@ pub(crate) fn cutoffs(spec: &TrainingSetSpec, label: &Label, cutoffs: &Cutoffs) 
     };
     all.sort_unstable();
     all.dedup();
-    let (Some(last), Some((begin, end))) = (all.last(), label.events.span()) else {
-        let reason = format!("source `{}` has no event of any entity", label.source.name());
+    let (Some(last), Some((begin, end))) = (all.last(), label.span()) else {
+        let reason = format!("source `{}` has no event of any entity", label.name());
         return Err(OfflineStoreError::NoRows { reason });
     };
     if last.plus(horizon) > spec.as_of {
@@ -156,7 +255,7 @@ pub(crate) fn cutoffs(spec: &TrainingSetSpec, label: &Label, cutoffs: &Cutoffs) 
     if horizon.0 > 0 && end < last.plus(Span(horizon.0 / 2)) {
         let reason = format!(
             "the label looks {horizon} ahead of {last}, but source `{}` has events from {begin} to {end} only",
-            label.source.name()
+            label.name()
         );
         return Err(definition(
             "label",
@@ -194,6 +293,19 @@ fn events_of(source: &SourceFrame, spec: &Ahead) -> Result<Aggregate> {
     })
 }
 
+fn total(source: &SourceFrame, spec: &Ahead, value: &Expression) -> Result<Aggregate> {
+    let values = source.evaluate("label value", value)?;
+    if !matches!(values, Column::Int(_) | Column::Float(_)) {
+        let reason = format!("`{value}` is {}, not a number", values.data_type());
+        return Err(definition("label value", reason));
+    }
+    Ok(Aggregate {
+        aggregation: Aggregation::Sum,
+        values: Some(Arc::new(values)),
+        ..events_of(source, spec)?
+    })
+}
+
 fn numbers(source: &SourceFrame, column: &str, positive: Option<&str>) -> Result<Vec<Option<f64>>> {
     let values = source.meant_column(column)?;
     let Some(positive) = positive else {
@@ -213,12 +325,7 @@ fn numbers(source: &SourceFrame, column: &str, positive: Option<&str>) -> Result
         Value::Null => None,
         value => Some(f64::from(value == wanted)),
     };
-    let labels: Vec<Option<f64>> = (0..values.len()).map(of_row).collect();
-    if labels.contains(&Some(1.0)) {
-        Ok(labels)
-    } else {
-        Err(no_positive(column, positive, &values))
-    }
+    Ok((0..values.len()).map(of_row).collect())
 }
 
 fn no_positive(column: &str, positive: &str, values: &Column) -> OfflineStoreError {

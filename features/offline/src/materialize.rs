@@ -83,7 +83,7 @@ impl OfflineStore {
         let loaded = self.loaded_view(view)?;
         let due = self.due(&loaded, from, to)?;
         let values = self.values_of(&loaded, &due)?;
-        let (rows_read, entities) = (loaded.source.rows_read, due.len() as u64);
+        let (rows_read, entities) = (loaded.source.schema.rows(), due.len() as u64);
         let report = MaterializeReport {
             view: view.to_owned(),
             rows_read,
@@ -109,8 +109,8 @@ impl OfflineStore {
             };
             return Ok(self.known_entities(view.view, to)?.into_iter().map(due).collect());
         }
-        let snapshot = view.source.source.event_time.is_none();
-        let newest = |(code, key): (u32, &EntityKey)| {
+        let snapshot = view.source.schema.source.event_time.is_none();
+        let newest = |(code, key): (u32, EntityKey)| {
             let newest = view.events.latest(
                 Query {
                     entity: Some(code),
@@ -120,7 +120,6 @@ impl OfflineStore {
                 view.knowledge,
             )?;
             let event_time = if snapshot { to } else { view.events.time(newest) };
-            let key = key.clone();
             Some(Due {
                 key,
                 query_at: to,
@@ -147,7 +146,7 @@ impl OfflineStore {
         let sources: BTreeSet<&str> = alike.map(|it| it.source.as_str()).collect();
         let mut known = BTreeSet::new();
         for source in sources {
-            let events = self.events(source, Some(entity))?;
+            let events = self.whole_events(source, Some(entity))?;
             let by_then = |code| {
                 events
                     .latest(
@@ -164,7 +163,7 @@ impl OfflineStore {
                 (0..)
                     .zip(events.keys())
                     .filter(|(code, _)| by_then(*code))
-                    .map(|(_, key)| key.clone()),
+                    .map(|(_, key)| key),
             );
         }
         Ok(known)

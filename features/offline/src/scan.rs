@@ -1,78 +1,50 @@
-//! From a source's files to one normalised frame: five column types, computed columns, rows kept by `where`, the file row of each.
+//! From a source's files to its rows: five column types, computed columns, rows kept by `where`, the file row of each.
+//!
+//! [`inspect`] says what there is without keeping rows; [`Reading`] reads the columns that a question needs, batch by batch.
 
 mod csv;
 mod files;
-mod load;
+mod inferred;
+mod inspect;
 mod parquet;
+mod reading;
 mod source;
 mod types;
 mod wide;
 
-use std::path::Path;
-
-use foretell_features::{Format, Source};
-use polars::prelude as pl;
-
-use crate::error::{OfflineStoreError, Result};
-
 pub use files::SourceFile;
 pub(crate) use files::source_files;
-pub(crate) use load::{load, load_files};
-pub(crate) use source::{MixedColumn, SourceFrame, evaluate};
-pub(crate) use types::apply_types;
+pub(crate) use inspect::{SourceSchema, Texts, header, inspect};
+pub(crate) use reading::{Reading, Rows};
+pub(crate) use source::{SourceFrame, evaluate, key_type};
 
-/// The file's columns as they stand, normalised; text columns of a CSV typed by what the whole file holds.
-pub(crate) struct Scan {
-    pub(crate) frame: pl::DataFrame,
-    pub(crate) mixed: Vec<MixedColumn>,
-}
+use std::path::PathBuf;
 
-/// Column names of the source's first file, in file order.
-pub(crate) fn header(source: &Source, root: &Path) -> Result<Vec<String>> {
-    let paths = files::paths(source, root)?;
-    match &source.format {
-        Format::Parquet => parquet::header(&source.name, &paths[0]),
-        Format::Csv { separator, .. } => csv::header(&source.name, &paths[0], *separator),
-    }
-}
+use foretell_features::{DataType, Format, Source, SourceKey, Table};
 
-/// Reads files of one format as one table.
-pub(crate) fn read_paths(
-    name: &str,
-    format: &Format,
-    declared: &[(String, foretell_features::DataType)],
-    paths: &[std::path::PathBuf],
-) -> Result<Scan> {
-    match format {
-        Format::Parquet => {
-            let frames = paths
-                .iter()
-                .map(|path| parquet::read(name, path))
-                .collect::<Result<Vec<_>>>()?;
-            Ok(Scan {
-                frame: stacked(name, frames)?,
-                mixed: Vec::new(),
-            })
-        }
-        Format::Csv { separator, null_values } => {
-            let frames = paths
-                .iter()
-                .map(|path| csv::read(name, path, *separator))
-                .collect::<Result<Vec<_>>>()?;
-            csv::typed(name, &stacked(name, frames)?, null_values, declared)
-        }
-    }
-}
+use crate::column::to_table;
+use crate::error::Result;
 
-fn stacked(name: &str, frames: Vec<pl::DataFrame>) -> Result<pl::DataFrame> {
-    let mut frames = frames.into_iter();
-    let mut all = frames.next().expect("a source has at least one file");
-    for frame in frames {
-        all.vstack_mut(&frame).map_err(|error| OfflineStoreError::Read {
-            name: name.to_owned(),
-            path: "all its files together".to_owned(),
-            reason: format!("they must have the same columns and types: {error}"),
-        })?;
-    }
-    Ok(all)
+/// Reads a file that belongs to no source; declared types of columns that it lacks are passed over.
+pub(crate) fn read_file(name: &str, format: &Format, types: &[(String, DataType)], path: PathBuf) -> Result<Table> {
+    let mut source = Source {
+        name: name.to_owned(),
+        path: path.display().to_string(),
+        format: format.clone(),
+        rename: Vec::new(),
+        event_time: None,
+        known_time: None,
+        columns: Vec::new(),
+        types: Vec::new(),
+        filter: None,
+        key: SourceKey::Row,
+        wide: None,
+        about: Default::default(),
+    };
+    let there = inspect::header_of(&source, std::slice::from_ref(&path))?;
+    source.types = types.iter().filter(|(it, _)| there.contains(it)).cloned().collect();
+    let inspected = inspect::inspect_files(&source, vec![path], u64::MAX)?;
+    let all = there.into_iter().collect();
+    let rows = Reading::of(&inspected.schema, &all)?.whole(inspected.texts)?;
+    Ok(to_table(&rows.frame))
 }

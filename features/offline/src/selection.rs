@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use foretell_features::{DataType, Expression, FeatureKind, FeatureRef, RequestColumn, Span, Table, View};
 
-use crate::column::to_frame;
+use crate::column::{to_column, to_frame};
 use crate::error::{OfflineStoreError, Result, definition, engine, unknown};
 use crate::lower::lower;
 use crate::scan::evaluate;
@@ -178,7 +178,7 @@ impl OfflineStore {
             name: name.to_owned(),
             view: view.name.clone(),
             feature: feature.name.clone(),
-            data_type: feature_type(view, feature, &*self.source(&view.source)?)?,
+            data_type: feature_type(view, feature, &*self.schema(&view.source)?)?,
             max_age: view.max_age.filter(|_| latest),
         });
         Ok(())
@@ -331,7 +331,8 @@ pub(crate) fn over_table(table: &Table, expression: &Expression, place: &str) ->
         error,
     })?;
     let frame = to_frame(table).map_err(|error| engine(place, error))?;
-    evaluate(&frame, lowered).map_err(|error| engine(place, error))
+    let column = evaluate(&frame, lowered).map_err(|error| engine(place, error))?;
+    Ok(to_column(&column))
 }
 
 fn full_name(view: &str, feature: &str) -> String {

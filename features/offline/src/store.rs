@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foretell_features::{
     Column, DataType, Definitions, Entity, Expression, Feature, FeatureKind, Source, Table, View, ViewName,
@@ -10,20 +10,39 @@ use foretell_features::{
 
 use crate::error::{OfflineStoreError, Result, unknown};
 use crate::events::{EventIndex, Knowledge};
-use crate::needs;
-use crate::scan::{SourceFile, SourceFrame, header, load, load_files, source_files};
+use crate::needs::{self, Columns};
+use crate::partitions::{Partition, Partitions};
+use crate::scan::{Reading, SourceFile, SourceFrame, SourceSchema, Texts, header, inspect, source_files};
+use crate::spill::Spill;
 use crate::view::{LoadedView, feature_type};
 
-/// Definitions over a folder of files. Cheap to open; what is read stays in memory until the store is dropped, so one store
-/// sees one state of the files.
+/// Definitions over a folder of files. Cheap to open; what is read stays until the store is dropped, in memory or, of a source
+/// larger than [`OfflineStore::with_memory`] allows, in temporary files: one store sees one state of the files.
 #[derive(Debug)]
 pub struct OfflineStore {
     definitions: Definitions,
     root: PathBuf,
     pub(crate) knowledge: Knowledge,
+    /// Bytes that the rows of one source may take in memory.
+    memory: u64,
+    schemas: Mutex<BTreeMap<String, Arc<SourceSchema>>>,
+    /// Texts of CSV files that were gone through for their types, until they are read.
+    texts: Mutex<BTreeMap<String, Texts>>,
+    /// Columns that are going to be asked for, so that files are read once.
+    wanted: Mutex<BTreeMap<String, Columns>>,
     sources: Mutex<BTreeMap<String, Arc<SourceFrame>>>,
     indexes: Mutex<BTreeMap<SourceOfEntity, Arc<EventIndex>>>,
+    spills: Mutex<BTreeMap<SourceOfEntity, Arc<Spill>>>,
 }
+
+/// Bytes that the rows of one source may take in memory, if nothing else is said.
+const MEMORY: u64 = 256 << 20;
+
+/// What is read of a partition is worked with in several forms: rows, an index, values of expressions.
+const PARTITIONS_PER_MEMORY: u64 = 4;
+
+/// Each partition is an open file while they are filled.
+const MOST_PARTITIONS: u64 = 256;
 
 /// A source and the entity whose key groups its rows; no entity is one group.
 type SourceOfEntity = (String, Option<String>);
@@ -55,8 +74,13 @@ impl OfflineStore {
             definitions,
             root: data_root.to_owned(),
             knowledge: Knowledge::AsKnown,
+            memory: MEMORY,
+            schemas: Mutex::default(),
+            texts: Mutex::default(),
+            wanted: Mutex::default(),
             sources: Mutex::default(),
             indexes: Mutex::default(),
+            spills: Mutex::default(),
         })
     }
 
@@ -70,6 +94,14 @@ impl OfflineStore {
         }
     }
 
+    /// How many bytes the rows of one source may take in memory, 256 MiB where nothing is said. A larger source is parted by
+    /// the hash of the entity key into temporary files (in `TMPDIR`) and answered partition by partition; the answers are the same.
+    /// What has no entity (global views, the series of a forecast) is read whole.
+    #[must_use]
+    pub fn with_memory(self, bytes: u64) -> Self {
+        Self { memory: bytes, ..self }
+    }
+
     /// The definitions, `latest = "*"` views with their features.
     pub fn definitions(&self) -> &Definitions {
         &self.definitions
@@ -80,33 +112,44 @@ impl OfflineStore {
         &self.root
     }
 
-    /// Features of a view and their types, in order.
+    /// Features of a view and their types, in order. A source that fits into memory is read, so that values are checked as well.
     ///
     /// # Errors
     /// An unknown view, an unreadable source, a feature that does not fit its columns.
     pub fn view_schema(&self, view: &str) -> Result<Vec<(String, DataType)>> {
         let view = self.view(view)?;
-        let source = self.source(&view.source)?;
+        let schema = self.schema(&view.source)?;
+        let needed = self.needs_of_view(view)?;
+        if self.fits(&schema, &needed) {
+            self.source(&view.source, &needed)?;
+        }
         view.features
             .iter()
-            .map(|it| Ok((it.name.clone(), feature_type(view, it, &source)?)))
+            .map(|it| Ok((it.name.clone(), feature_type(view, it, &schema)?)))
             .collect()
     }
 
-    /// File and computed columns of a source and their types.
+    /// File and computed columns of a source and their types. A source that fits into memory is read, so that values are checked
+    /// as well.
     ///
     /// # Errors
-    /// An unknown or unreadable source.
+    /// An unknown or unreadable source, a column that only some of its files have.
     pub fn source_schema(&self, source: &str) -> Result<Vec<(String, DataType)>> {
-        Ok(self.source(source)?.schema.clone())
+        let schema = self.schema(source)?;
+        let all = all_columns(&schema);
+        all.iter().try_for_each(|it| schema.check_everywhere(it))?;
+        if self.fits(&schema, &all) {
+            self.source(source, &all)?;
+        }
+        Ok(schema.columns.clone())
     }
 
-    /// The rows of a source.
+    /// The rows of a source, all in memory.
     ///
     /// # Errors
     /// An unknown or unreadable source.
     pub fn source_table(&self, source: &str) -> Result<SourceTable> {
-        let source = self.source(source)?;
+        let source = self.source(source, &all_columns(&*self.schema(source)?))?;
         Ok(SourceTable {
             table: source.table(),
             file_rows: source.file_rows.clone(),
@@ -128,11 +171,9 @@ impl OfflineStore {
     /// An unknown view, an unreadable source.
     pub fn input_types(&self, view: &str) -> Result<Vec<(String, DataType)>> {
         let view = self.view(view)?;
-        let source = find_source(&self.definitions, &view.source)?;
-        let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
-        let needed = needs::closed(source, &needs::of_view(view, entity, source));
-        let loaded = self.source(&view.source)?;
-        let file = loaded.schema[..loaded.n_file_columns].iter();
+        let schema = self.schema(&view.source)?;
+        let needed = needs::closed(&schema.source, &self.needs_of_view(view)?);
+        let file = schema.columns[..schema.n_file_columns].iter();
         Ok(file.filter(|(name, _)| needed.contains(name)).cloned().collect())
     }
 
@@ -152,50 +193,140 @@ impl OfflineStore {
             .ok_or_else(|| unknown("entity", name, there()))
     }
 
-    /// A source in memory; read when first asked for.
-    pub(crate) fn source(&self, name: &str) -> Result<Arc<SourceFrame>> {
+    /// A source's columns, without its rows.
+    pub(crate) fn schema(&self, name: &str) -> Result<Arc<SourceSchema>> {
         let source = find_source(&self.definitions, name)?;
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = sources.get(name) {
+        let mut schemas = locked(&self.schemas);
+        if let Some(schema) = schemas.get(name) {
+            return Ok(schema.clone());
+        }
+        let inspected = inspect(source, &self.root, self.memory)?;
+        if let Some(texts) = inspected.texts {
+            locked(&self.texts).insert(name.to_owned(), texts);
+        }
+        let schema = Arc::new(inspected.schema);
+        schemas.insert(name.to_owned(), schema.clone());
+        Ok(schema)
+    }
+
+    /// Says ahead of time which columns of a source will be asked for.
+    pub(crate) fn want(&self, source: &str, columns: Columns) {
+        locked(&self.wanted)
+            .entry(source.to_owned())
+            .or_default()
+            .extend(columns);
+    }
+
+    /// All rows of a source in memory, with these columns at least; kept.
+    pub(crate) fn source(&self, name: &str, columns: &Columns) -> Result<Arc<SourceFrame>> {
+        let schema = self.schema(name)?;
+        let mut sources = locked(&self.sources);
+        if let Some(loaded) = sources.get(name).filter(|it| it.has(columns)) {
             return Ok(loaded.clone());
         }
-        let loaded = Arc::new(load(source, &self.root)?);
+        let before = sources.remove(name).map(|it| it.columns());
+        let all = self.with_wanted(name, columns, before);
+        let texts = locked(&self.texts).remove(name);
+        let rows = Reading::of(&schema, &all)?.whole(texts)?;
+        let loaded = Arc::new(SourceFrame::new(schema, rows));
         sources.insert(name.to_owned(), loaded.clone());
         Ok(loaded)
     }
 
-    /// A source with the rows of these files only; not kept.
-    pub(crate) fn source_in(&self, name: &str, files: &BTreeSet<PathBuf>) -> Result<SourceFrame> {
-        let source = find_source(&self.definitions, name)?;
-        let there = source_files(source, &self.root)?.into_iter().map(|it| it.path);
-        let chosen: Vec<PathBuf> = there.filter(|it| files.contains(it)).collect();
-        load_files(source, &chosen)
+    /// These columns of the rows of some files only; not kept.
+    pub(crate) fn source_in(&self, name: &str, files: &BTreeSet<PathBuf>, columns: &Columns) -> Result<SourceFrame> {
+        let schema = self.schema(name)?;
+        let rows = Reading::of(&schema, columns)?.in_files(files).whole(None)?;
+        Ok(SourceFrame::new(schema, rows))
     }
 
-    /// A source's rows by entity and time; no entity is one group.
-    pub(crate) fn events(&self, source: &str, entity: Option<&str>) -> Result<Arc<EventIndex>> {
-        let key = (source.to_owned(), entity.map(str::to_owned));
-        if let Some(index) = self.indexes.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    /// A source's rows by entity, with these columns at least; no entity is one group.
+    pub(crate) fn partitions(&self, source: &str, entity: Option<&str>, columns: &Columns) -> Result<Partitions> {
+        let schema = self.schema(source)?;
+        let entity = entity.map(|it| self.entity(it)).transpose()?;
+        let mut columns = columns.clone();
+        columns.extend(needs::of_key(entity, &schema.source));
+        let all = self.with_wanted(source, &columns, None);
+        let Some(entity) = entity.filter(|_| !self.fits(&schema, &all)) else {
+            let events = self.events(source, entity)?;
+            let source = self.source(source, &columns)?;
+            return Ok(Partitions::Whole(Partition { source, events }));
+        };
+        let key = (source.to_owned(), Some(entity.name.clone()));
+        let mut spills = locked(&self.spills);
+        if let Some(spill) = spills.get(&key).filter(|it| it.has(&columns)) {
+            return Ok(Partitions::Spilled(spill.clone(), entity.clone()));
+        }
+        let before = spills.remove(&key).map(|it| it.columns());
+        let all = self.with_wanted(source, &columns, before);
+        let size = schema.size_of(all.iter().map(String::as_str));
+        let count = (size * PARTITIONS_PER_MEMORY)
+            .div_ceil(self.memory.max(1))
+            .clamp(2, MOST_PARTITIONS);
+        let spill = Arc::new(Spill::fill(schema, entity, &all, count as usize)?);
+        spills.insert(key, spill.clone());
+        Ok(Partitions::Spilled(spill, entity.clone()))
+    }
+
+    /// What is going to be read of a source, for one reason or another.
+    fn with_wanted(&self, source: &str, columns: &Columns, before: Option<Columns>) -> Columns {
+        let mut all = columns.clone();
+        all.extend(before.into_iter().flatten());
+        all.extend(locked(&self.wanted).get(source).into_iter().flatten().cloned());
+        all
+    }
+
+    fn fits(&self, schema: &SourceSchema, columns: &Columns) -> bool {
+        schema.size_of(columns.iter().map(String::as_str)) <= self.memory
+    }
+
+    pub(crate) fn needs_of_view(&self, view: &View) -> Result<Columns> {
+        let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
+        Ok(needs::of_view(
+            view,
+            entity,
+            find_source(&self.definitions, &view.source)?,
+        ))
+    }
+
+    /// A source's rows by entity and time, all in memory; no entity is one group.
+    fn events(&self, source: &str, entity: Option<&Entity>) -> Result<Arc<EventIndex>> {
+        let key = (source.to_owned(), entity.map(|it| it.name.clone()));
+        if let Some(index) = locked(&self.indexes).get(&key) {
             return Ok(index.clone());
         }
-        let entity = entity.map(|it| self.entity(it)).transpose()?;
-        let index = Arc::new(EventIndex::of(&*self.source(source)?, entity)?);
-        self.indexes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, index.clone());
+        let columns = needs::of_key(entity, &self.schema(source)?.source);
+        let index = Arc::new(EventIndex::of(&*self.source(source, &columns)?, entity)?);
+        locked(&self.indexes).insert(key, index.clone());
         Ok(index)
     }
 
+    /// The same, by the entity's name.
+    pub(crate) fn whole_events(&self, source: &str, entity: Option<&str>) -> Result<Arc<EventIndex>> {
+        self.events(source, entity.map(|it| self.entity(it)).transpose()?)
+    }
+
+    /// A view with all of its source's rows in memory.
     pub(crate) fn loaded_view(&self, name: &str) -> Result<LoadedView<'_>> {
         let view = self.view(name)?;
+        let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
+        let source = self.source(&view.source, &self.needs_of_view(view)?)?;
+        let events = self.events(&view.source, entity)?;
         Ok(LoadedView {
             view,
-            source: self.source(&view.source)?,
-            events: self.events(&view.source, view.entity.as_deref())?,
+            source,
+            events,
             knowledge: self.knowledge,
         })
     }
+}
+
+fn locked<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn all_columns(schema: &SourceSchema) -> Columns {
+    schema.columns.iter().map(|(name, _)| name.clone()).collect()
 }
 
 impl SourceTable {

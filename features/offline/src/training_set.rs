@@ -3,13 +3,15 @@
 use std::collections::{BTreeSet, HashMap};
 
 use foretell_features::{
-    Column, EntityKey, Expression, FeatureKind, FeatureRef, LabelSpec, Table, Timestamp, TrainingSet, TrainingSetSpec,
+    Column, EntityKey, Expression, FeatureKind, FeatureRef, LabelSpec, Span, Table, Timestamp, TrainingSet,
+    TrainingSetSpec,
 };
 use rayon::prelude::*;
 
 use crate::error::{OfflineStoreError, Result, definition};
 use crate::historical::chosen;
-use crate::label::{Label, LabelKind, cutoffs, source_name};
+use crate::label::{self, Answer, Label, cutoffs, source_name};
+use crate::needs::Columns;
 use crate::selection::{Selection, over_table};
 use crate::store::{OfflineStore, find_feature};
 
@@ -24,7 +26,12 @@ impl OfflineStore {
         if let Some(filter) = &spec.population.filter {
             self.need_all(&spec.entity, filter, &mut wide)?;
         }
+        self.want_reads(&wide)?;
         let default_source = self.first_source(&spec.features)?;
+        self.want(
+            source_name(&spec.label, default_source.as_deref())?,
+            label::needed(&spec.label),
+        );
         let label = Label::of(self, self.entity(&spec.entity)?, &spec.label, default_source.as_deref())?;
         let frame = match &spec.cutoffs {
             None => self.row_table(spec, &label)?,
@@ -85,21 +92,31 @@ impl OfflineStore {
     }
 
     /// Every entity of the label's source once, in file order.
-    fn row_table(&self, spec: &TrainingSetSpec, label: &Label) -> Result<Frame> {
-        if let LabelKind::Ahead { .. } = label.kind {
+    fn row_table(&self, spec: &TrainingSetSpec, label: &Label<'_>) -> Result<Frame> {
+        if label.looks_ahead() {
             return Err(definition(
                 "training.cutoffs",
                 "a label that looks ahead needs cutoffs, `{ every = \"30d\", count = 6 }`",
             ));
         }
+        let mut all: Vec<(u64, EntityKey, Option<Answer>)> = Vec::new();
+        for at in 0..label.partitions.len() {
+            let part = label.part(at)?;
+            all.extend(part.entities().map(|(row, key)| {
+                let answer = part.answer(&key, spec.as_of);
+                (row, key, answer)
+            }));
+        }
+        // Stable: in one partition the order is there already.
+        all.sort_by_key(|(row, ..)| *row);
         let mut frame = Frame::default();
-        for (rank, key) in label.events.keys().iter().enumerate() {
-            if let Some(value) = label.value(key, spec.as_of) {
-                frame.push(key.clone(), spec.as_of, rank as u64, value);
+        for (rank, (_, key, answer)) in (0..).zip(all) {
+            if let Some(answer) = answer {
+                frame.push(key, spec.as_of, rank, answer);
             }
         }
         if frame.keys.is_empty() {
-            let reason = format!("source `{}` has no row with a key and a label", label.source.name());
+            let reason = format!("source `{}` has no row with a key and a label", label.name());
             return Err(OfflineStoreError::NoRows { reason });
         }
         Ok(frame)
@@ -109,22 +126,26 @@ impl OfflineStore {
         &self,
         spec: &TrainingSetSpec,
         selection: &Selection,
-        label: &Label,
+        label: &Label<'_>,
         cutoffs: &[Timestamp],
     ) -> Result<Frame> {
-        let mut frame = Frame::default();
+        let newcomers = newcomers(label, cutoffs)?;
+        let populations = self.populations(spec, selection, label, cutoffs)?;
         let mut ranks = Ranks::default();
-        for &cutoff in cutoffs {
-            label.appearing(cutoff).into_iter().for_each(|key| ranks.add(key));
-            let people = self.population(spec, selection, label, cutoff)?;
+        let mut asked: Vec<(u64, EntityKey, Timestamp)> = Vec::new();
+        for ((cutoff, new), people) in cutoffs.iter().zip(newcomers).zip(populations) {
+            new.iter().for_each(|key| ranks.add(key));
             people.iter().for_each(|key| ranks.add(key));
             let mut rows: Vec<(u64, EntityKey)> = people.into_iter().map(|key| (ranks.0[&key], key)).collect();
             rows.sort_unstable();
-            let labels: Vec<Option<f64>> = rows.par_iter().map(|(_, key)| label.value(key, cutoff)).collect();
-            for ((rank, key), value) in rows.into_iter().zip(labels) {
-                if let Some(value) = value {
-                    frame.push(key, cutoff, rank, value);
-                }
+            asked.extend(rows.into_iter().map(|(rank, key)| (rank, key, *cutoff)));
+        }
+        drop(ranks);
+        let answers = answered(label, &asked)?;
+        let mut frame = Frame::default();
+        for ((rank, key, cutoff), answer) in asked.into_iter().zip(answers) {
+            if let Some(answer) = answer {
+                frame.push(key, cutoff, rank, answer);
             }
         }
         if frame.keys.is_empty() {
@@ -134,21 +155,23 @@ impl OfflineStore {
         }
     }
 
-    /// Whom the model looks at, at one cutoff; the filter over features comes later.
-    fn population(
+    /// Whom the model looks at, at each cutoff; the filter over features comes later.
+    fn populations(
         &self,
         spec: &TrainingSetSpec,
         selection: &Selection,
-        label: &Label,
-        cutoff: Timestamp,
-    ) -> Result<BTreeSet<EntityKey>> {
+        label: &Label<'_>,
+        cutoffs: &[Timestamp],
+    ) -> Result<Vec<BTreeSet<EntityKey>>> {
+        let mut people = vec![BTreeSet::new(); cutoffs.len()];
         if let Some(within) = spec.population.active_within {
-            let source = spec.population.source.as_deref().unwrap_or(label.source.name());
-            if self.source(source)?.source.event_time.is_none() {
+            let source = spec.population.source.as_deref().unwrap_or(label.name());
+            if self.schema(source)?.source.event_time.is_none() {
                 let reason = format!("source `{source}` has no event_time; name an event source, `population.source`");
                 return Err(definition("training.population.active_within", reason));
             }
-            return self.seen(source, &spec.entity, cutoff.minus(within), cutoff);
+            self.add_seen(source, &spec.entity, Some(within), cutoffs, &mut people)?;
+            return Ok(people);
         }
         let sources: BTreeSet<&str> = selection
             .reads
@@ -158,10 +181,8 @@ impl OfflineStore {
         let (events, snapshots): (Vec<&str>, Vec<&str>) = sources
             .into_iter()
             .partition(|it| self.definitions().sources[*it].event_time.is_some());
-        let sources = if events.is_empty() { snapshots } else { events };
-        let mut people = BTreeSet::new();
-        for source in sources {
-            people.extend(self.seen(source, &spec.entity, Timestamp(i64::MIN), cutoff)?);
+        for source in if events.is_empty() { snapshots } else { events } {
+            self.add_seen(source, &spec.entity, None, cutoffs, &mut people)?;
         }
         Ok(people)
     }
@@ -172,20 +193,64 @@ impl OfflineStore {
         Ok(view.entity.is_some().then_some(view.source.as_str()))
     }
 
-    /// Entities with an event in `[from, to)` that was known at `to`.
-    fn seen(&self, source: &str, entity: &str, from: Timestamp, to: Timestamp) -> Result<BTreeSet<EntityKey>> {
-        let events = self.events(source, Some(entity))?;
-        let seen = |code: u32| {
-            events
-                .between(Some(code), from, to)
-                .any(|it| events.was_known(it, to, self.knowledge))
-        };
-        Ok((0..)
-            .zip(events.keys())
-            .filter(|(code, _)| seen(*code))
-            .map(|(_, key)| key.clone())
-            .collect())
+    /// Adds to each cutoff the entities with an event before it (and not longer ago than `within`) that was known at it.
+    fn add_seen(
+        &self,
+        source: &str,
+        entity: &str,
+        within: Option<Span>,
+        cutoffs: &[Timestamp],
+        people: &mut [BTreeSet<EntityKey>],
+    ) -> Result<()> {
+        for partition in self.partitions(source, Some(entity), &Columns::new())?.each() {
+            let events = partition?.events;
+            for (cutoff, people) in cutoffs.iter().zip(people.iter_mut()) {
+                let from = within.map_or(Timestamp(i64::MIN), |it| cutoff.minus(it));
+                let seen = |code: &u32| {
+                    let mut events_then = events.between(Some(*code), from, *cutoff);
+                    events_then.any(|it| events.was_known(it, *cutoff, self.knowledge))
+                };
+                people.extend((0..events.n_keys()).filter(seen).map(|code| events.key(code)));
+            }
+        }
+        Ok(())
     }
+}
+
+/// For each cutoff the entities that appear before it and before no earlier one, by their first row in the label's files.
+fn newcomers(label: &Label<'_>, cutoffs: &[Timestamp]) -> Result<Vec<Vec<EntityKey>>> {
+    let mut new: Vec<Vec<(u64, EntityKey)>> = vec![Vec::new(); cutoffs.len()];
+    for at in 0..label.partitions.len() {
+        let part = label.part(at)?;
+        let mut known = vec![false; part.events.n_keys() as usize];
+        for (cutoff, new) in cutoffs.iter().zip(&mut new) {
+            for (row, entity) in part.appearing(*cutoff) {
+                if !std::mem::replace(&mut known[entity as usize], true) {
+                    new.push((row, part.events.key(entity)));
+                }
+            }
+        }
+    }
+    let in_order = |mut all: Vec<(u64, EntityKey)>| {
+        all.sort_by_key(|(row, _)| *row);
+        all.into_iter().map(|(_, key)| key).collect()
+    };
+    Ok(new.into_iter().map(in_order).collect())
+}
+
+/// The label of each row, partition by partition.
+fn answered(label: &Label<'_>, asked: &[(u64, EntityKey, Timestamp)]) -> Result<Vec<Option<Answer>>> {
+    let mut answers = vec![None; asked.len()];
+    let parted = label.partitions.parted(asked.iter().map(|(_, key, _)| Some(key)));
+    for (at, rows) in parted.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+        let part = label.part(at)?;
+        let of_row = |row: &usize| part.answer(&asked[*row].1, asked[*row].2);
+        let of_part: Vec<Option<Answer>> = rows.par_iter().map(of_row).collect();
+        for (row, answer) in rows.iter().zip(of_part) {
+            answers[*row] = answer;
+        }
+    }
+    Ok(answers)
 }
 
 /// The rows before features are joined.
@@ -195,6 +260,8 @@ struct Frame {
     times: Vec<Timestamp>,
     appearance: Vec<u64>,
     label: Vec<f64>,
+    /// Of a column label.
+    file_row: Vec<Option<u64>>,
 }
 
 /// One number per entity, in the order in which they were added.
@@ -202,26 +269,20 @@ struct Frame {
 struct Ranks(HashMap<EntityKey, u64>);
 
 impl Frame {
-    fn push(&mut self, key: EntityKey, time: Timestamp, appearance: u64, label: f64) {
+    fn push(&mut self, key: EntityKey, time: Timestamp, appearance: u64, label: Answer) {
         self.keys.push(key);
         self.times.push(time);
         self.appearance.push(appearance);
-        self.label.push(label);
+        self.label.push(label.value);
+        self.file_row.push(label.file_row);
     }
 
     /// With its features, the rows that `population.filter` keeps.
-    fn finished(self, spec: &TrainingSetSpec, label: &Label, table: &Table, kept: &[usize]) -> TrainingSet {
+    fn finished(self, spec: &TrainingSetSpec, label: &Label<'_>, table: &Table, kept: &[usize]) -> TrainingSet {
         let timed = spec.cutoffs.is_some();
         let keys: Vec<EntityKey> = kept.iter().map(|&row| self.keys[row].clone()).collect();
         let cutoff = |row: usize| timed.then_some(self.times[row]);
         let label_end = |row: usize| timed.then_some(self.times[row].plus(label.horizon()));
-        let file_row = match label.kind {
-            LabelKind::Ahead { .. } => Vec::new(),
-            LabelKind::Column(_) => kept
-                .iter()
-                .filter_map(|&row| label.file_row(&self.keys[row], self.times[row]))
-                .collect(),
-        };
         TrainingSet {
             table: if kept.len() == self.keys.len() {
                 table.clone()
@@ -232,7 +293,7 @@ impl Frame {
             cutoffs: kept.iter().map(|&row| cutoff(row)).collect(),
             label: kept.iter().map(|&row| self.label[row]).collect(),
             label_end: kept.iter().map(|&row| label_end(row)).collect(),
-            file_row,
+            file_row: kept.iter().filter_map(|&row| self.file_row[row]).collect(),
             appearance: kept.iter().map(|&row| self.appearance[row]).collect(),
         }
     }
@@ -265,9 +326,9 @@ fn filtered(filter: Option<&Expression>, table: &Table, rows: usize) -> Result<V
     Ok(kept)
 }
 
-fn nobody(label: &Label, cutoffs: &[Timestamp]) -> OfflineStoreError {
-    let seen = label.events.span().map_or(String::new(), |(first, last)| {
-        format!("; source `{}` has events from {first} to {last}", label.source.name())
+fn nobody(label: &Label<'_>, cutoffs: &[Timestamp]) -> OfflineStoreError {
+    let seen = label.span().map_or(String::new(), |(first, last)| {
+        format!("; source `{}` has events from {first} to {last}", label.name())
     });
     let (first, last) = (
         cutoffs.first().copied().unwrap_or_default(),

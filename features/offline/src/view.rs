@@ -6,12 +6,14 @@ use std::sync::Arc;
 use foretell_features::{
     Aggregation, Column, DataType, EntityKey, Expression, Feature, FeatureKind, Span, Timestamp, Value, View, Window,
 };
+use polars::prelude as pl;
 use rayon::prelude::*;
 
 use crate::aggregate::{Aggregate, Event, aggregate_type};
-use crate::error::{OfflineStoreError, Result, definition};
+use crate::column::{interned, our_type};
+use crate::error::{Result, definition};
 use crate::events::{EventIndex, Knowledge, Query};
-use crate::scan::SourceFrame;
+use crate::scan::{SourceFrame, SourceSchema};
 
 /// A view with its source's rows in memory.
 pub(crate) struct LoadedView<'a> {
@@ -63,7 +65,7 @@ impl LoadedView<'_> {
             let place = place(self.view, feature);
             columns.push(match &feature.kind {
                 FeatureKind::Latest { value } => {
-                    let values = values.of(&self.source, &place, value)?;
+                    let values = self.source.evaluate_frame(&place, value)?;
                     taken(&values, latest.get_or_insert_with(newest), &self.events)
                 }
                 FeatureKind::Aggregate {
@@ -82,7 +84,7 @@ impl LoadedView<'_> {
                         values: value,
                         filter,
                     };
-                    let data_type = feature_type(self.view, feature, &self.source)?;
+                    let data_type = feature_type(self.view, feature, &self.source.schema)?;
                     self.aggregated(&aggregate, *window, data_type, queries)
                 }
             });
@@ -137,16 +139,8 @@ impl Evaluated {
 }
 
 /// The type of a feature, from the types of its source's columns.
-pub(crate) fn feature_type(view: &View, feature: &Feature, source: &SourceFrame) -> Result<DataType> {
-    let typed = |it: &Expression| {
-        source.check(&place(view, feature), it)?;
-        it.typed(&source.schema)
-            .map(|(_, data_type)| data_type)
-            .map_err(|error| OfflineStoreError::Expression {
-                place: place(view, feature),
-                error,
-            })
-    };
+pub(crate) fn feature_type(view: &View, feature: &Feature, source: &SourceSchema) -> Result<DataType> {
+    let typed = |it: &Expression| source.typed(&format!("source `{}`, {}", source.name(), place(view, feature)), it);
     match &feature.kind {
         FeatureKind::Latest { value } => typed(value),
         FeatureKind::Aggregate {
@@ -173,16 +167,30 @@ fn place(view: &View, feature: &Feature) -> String {
     format!("view `{}`, feature `{}`", view.name, feature.name)
 }
 
-fn taken(values: &Column, newest: &[Option<usize>], events: &EventIndex) -> Column {
-    fn pick<T: Clone>(values: &[Option<T>], rows: impl Iterator<Item = Option<usize>>) -> Vec<Option<T>> {
-        rows.map(|row| values[row?].clone()).collect()
-    }
+/// The values of the newest events, none where there is no event.
+fn taken(values: &pl::Column, newest: &[Option<usize>], events: &EventIndex) -> Column {
+    let series = values.as_materialized_series().rechunk();
     let rows = newest.iter().map(|it| it.map(|event| events.row(event)));
-    match values {
-        Column::Bool(it) => Column::Bool(pick(it, rows)),
-        Column::Int(it) => Column::Int(pick(it, rows)),
-        Column::Float(it) => Column::Float(pick(it, rows)),
-        Column::Str(it) => Column::Str(pick(it, rows)),
-        Column::Time(it) => Column::Time(pick(it, rows)),
+    match our_type(series.dtype()) {
+        DataType::Boolean => {
+            let values = series.bool().expect("checked above");
+            Column::Bool(rows.map(|row| values.get(row?)).collect())
+        }
+        DataType::Int64 => {
+            let values = series.i64().expect("checked above");
+            Column::Int(rows.map(|row| values.get(row?)).collect())
+        }
+        DataType::Double => {
+            let values = series.f64().expect("checked above");
+            Column::Float(rows.map(|row| values.get(row?).filter(|it| !it.is_nan())).collect())
+        }
+        DataType::String => {
+            let values = series.str().expect("checked above");
+            Column::Str(interned(rows.map(|row| values.get(row?))))
+        }
+        DataType::Timestamp => {
+            let values = series.datetime().expect("checked above").physical();
+            Column::Time(rows.map(|row| values.get(row?).map(Timestamp)).collect())
+        }
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn source(name: &str, section: &Section<'_>) -> Option<Source> {
         name: name.to_owned(),
         path: path.clone().unwrap_or_default(),
         format: format.clone().unwrap_or(Format::Parquet),
+        rename: rename(section),
         event_time: section.get("event_time"),
         known_time: section.get("known_time"),
         columns: columns(section),
@@ -91,6 +92,27 @@ fn types(section: &Section<'_>) -> Vec<(String, DataType)> {
         .iter()
         .filter_map(|it| Some((it.name.clone(), read(&types, it)?)));
     named.collect()
+}
+
+/// `rename = { cust_no = "customer_id" }`: a file's column under the name that views, keys and expressions use.
+fn rename(section: &Section<'_>) -> Vec<(String, String)> {
+    let Some(renamed) = section.table("rename") else {
+        return Vec::new();
+    };
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for it in renamed.entries() {
+        let Some(name) = read::<String>(&renamed, it) else {
+            continue;
+        };
+        if pairs.iter().any(|(_, other)| *other == name) {
+            renamed.problem(
+                &it.name,
+                format!("two columns are renamed to `{name}`; choose another name for one"),
+            );
+        }
+        pairs.push((it.name.clone(), name));
+    }
+    pairs
 }
 
 fn key(section: &Section<'_>) -> SourceKey {

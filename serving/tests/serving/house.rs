@@ -189,6 +189,7 @@ fn definitions() -> Definitions {
         name: "customers".to_owned(),
         path: "customers.parquet".to_owned(),
         format: Format::Parquet,
+        rename: Vec::new(),
         event_time: Some("seen_at".to_owned()),
         known_time: None,
         columns: vec![("spend_90d".to_owned(), "amount * 2".parse_expression())],

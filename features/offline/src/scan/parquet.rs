@@ -9,8 +9,10 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use foretell_features::DataType;
 use polars::prelude as pl;
 use polars::prelude::{FileMetadata, IntoColumn, SerReader};
+use polars_parquet::arrow::read::infer_schema;
 use polars_parquet::parquet::metadata::SchemaDescriptor;
 use polars_parquet::parquet::schema::Repetition;
 use polars_parquet::parquet::schema::types::{
@@ -18,43 +20,71 @@ use polars_parquet::parquet::schema::types::{
 };
 
 use crate::error::{OfflineStoreError, Result};
-use crate::scan::types::normalised;
+use crate::scan::types::{normal_type, normalised};
 
 /// Decimal places of the columns that were decimals.
 type Scales = BTreeMap<String, usize>;
 
-pub(super) fn header(source: &str, path: &Path) -> Result<Vec<String>> {
-    let mut reader = pl::ParquetReader::new(open(source, path)?);
-    let metadata = reader
-        .get_metadata()
-        .map_err(|error| unreadable(source, path, &error))?;
-    let (schema, _) = widened(metadata);
-    Ok(schema.fields().iter().map(|it| it.name().to_owned()).collect())
+/// What a file says of itself, without its rows.
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    /// Flat columns and the types that they are read as.
+    pub(super) columns: Vec<(String, DataType)>,
+    /// Rows of each row group.
+    pub(super) groups: Vec<usize>,
 }
 
-pub(super) fn read(source: &str, path: &Path) -> Result<pl::DataFrame> {
+pub(super) fn header(source: &str, path: &Path) -> Result<Header> {
     let mut reader = pl::ParquetReader::new(open(source, path)?);
-    let mut metadata: FileMetadata = reader
-        .get_metadata()
-        .map_err(|error| unreadable(source, path, &error))?
-        .as_ref()
-        .clone();
-    let (schema, scales) = widened(&metadata);
-    metadata.schema_descr = schema;
-    metadata.key_value_metadata = None;
+    let (metadata, scales) = flat_metadata(&mut reader).map_err(|error| unreadable(source, path, &error))?;
+    let groups = metadata.row_groups.iter().map(|it| it.num_rows()).collect();
+    let schema = infer_schema(&metadata).map_err(|error| unreadable(source, path, &error))?;
+    let columns = schema.iter_values().map(|field| {
+        let data_type = match scales.contains_key(field.name.as_str()) {
+            true => DataType::Double,
+            false => normal_type(&pl::DataType::from_arrow_field(field)),
+        };
+        (field.name.to_string(), data_type)
+    });
+    Ok(Header {
+        columns: columns.collect(),
+        groups,
+    })
+}
+
+/// Reads some columns of some rows, `start` and how many; with `names` these only.
+pub(super) fn read(
+    source: &str,
+    path: &Path,
+    names: &[String],
+    (start, rows): (usize, usize),
+) -> Result<pl::DataFrame> {
+    let mut reader = pl::ParquetReader::new(open(source, path)?);
+    let (metadata, scales) = flat_metadata(&mut reader).map_err(|error| unreadable(source, path, &error))?;
     reader.set_metadata(Arc::new(metadata));
-    let frame = reader.finish().map_err(|error| unreadable(source, path, &error))?;
+    let frame = reader
+        .with_columns(Some(names.to_vec()))
+        .with_slice(Some((start, rows)))
+        .finish()
+        .map_err(|error| unreadable(source, path, &error))?;
     let columns = frame
         .columns()
         .iter()
         .map(|column| match scales.get(column.name().as_str()) {
-            Some(&scale) => descaled(column, scale),
-            None => normalised(column),
-        });
-    let columns = columns
-        .collect::<pl::PolarsResult<Vec<_>>>()
-        .map_err(|error| unreadable(source, path, &error))?;
+            Some(&scale) => descaled(column, scale).map_err(|error| unreadable(source, path, &error)),
+            None => normalised(column).map_err(|unfit| unfit.explained(source, path, column.name(), start)),
+        })
+        .collect::<Result<Vec<_>>>()?;
     pl::DataFrame::new(frame.height(), columns).map_err(|error| unreadable(source, path, &error))
+}
+
+/// A file's metadata as if it had flat columns of the wide types only.
+fn flat_metadata(reader: &mut pl::ParquetReader<File>) -> pl::PolarsResult<(FileMetadata, Scales)> {
+    let mut metadata: FileMetadata = reader.get_metadata()?.as_ref().clone();
+    let (schema, scales) = widened(&metadata);
+    metadata.schema_descr = schema;
+    metadata.key_value_metadata = None;
+    Ok((metadata, scales))
 }
 
 fn open(source: &str, path: &Path) -> Result<File> {
@@ -74,7 +104,7 @@ fn open(source: &str, path: &Path) -> Result<File> {
     Ok(file)
 }
 
-fn unreadable(source: &str, path: &Path, error: &pl::PolarsError) -> OfflineStoreError {
+pub(super) fn unreadable(source: &str, path: &Path, error: &pl::PolarsError) -> OfflineStoreError {
     OfflineStoreError::Read {
         name: source.to_owned(),
         path: path.display().to_string(),

@@ -3,13 +3,14 @@
 use foretell_features::{Column, DataType, EntityKey, ForecastTest, Series, SeriesSpec, Span, Timestamp, Value};
 
 use crate::error::{Result, definition, missing_column};
-use crate::keys::KeyIndex;
+use crate::keys::{KeyIndex, NO_KEY};
 use crate::scan::SourceFrame;
+use crate::series_set::indexed;
 
 /// The rows of a source as a series sees them, in file order.
 pub(super) struct Rows {
     pub(super) keys: Vec<Column>,
-    pub(super) index: (KeyIndex, Vec<Option<u32>>),
+    pub(super) index: (KeyIndex, Vec<u32>),
     times: Vec<Option<Timestamp>>,
     /// Whether times are counts of steps, not instants.
     counted: bool,
@@ -30,7 +31,7 @@ impl Rows {
         }
         let rows = source.n_rows();
         Ok(Self {
-            index: KeyIndex::of(&keys, rows),
+            index: indexed(&keys, rows),
             keys,
             times,
             counted,
@@ -49,18 +50,18 @@ impl Rows {
 
     /// Adds the rows of the test source. Counts of steps go on where the series ends.
     pub(super) fn append_test(&mut self, test: Rows) -> Result<()> {
-        let mut ends = vec![0; self.index.0.keys().len()];
+        let mut ends = vec![0; self.index.0.len()];
         if self.counted {
             for (row, code) in self.index.1.iter().enumerate() {
-                let Some((code, time)) = code.zip(self.times[row]).filter(|_| !self.values[row].is_nan()) else {
+                let Some(time) = self.times[row].filter(|_| *code != NO_KEY && !self.values[row].is_nan()) else {
                     continue;
                 };
-                ends[code as usize] = time.0.max(ends[code as usize]);
+                ends[*code as usize] = time.0.max(ends[*code as usize]);
             }
         }
         let end = |row: usize| {
-            let key = test.index.1[row].map(|it| &test.index.0.keys()[it as usize]);
-            key.and_then(|it| self.index.0.code(it))
+            let code = Some(test.index.1[row]).filter(|it| *it != NO_KEY);
+            code.and_then(|it| self.index.0.code(&test.index.0.key(it)))
                 .map_or(0, |it| ends[it as usize])
         };
         let times: Vec<_> = match test.counted {
@@ -233,7 +234,7 @@ fn tested(spec: &SeriesSpec, source: &SourceFrame) -> Result<Vec<bool>> {
         return Err(missing_column(
             source.name(),
             column,
-            source.schema.iter().map(|(name, _)| name.as_str()),
+            source.schema.columns.iter().map(|(name, _)| name.as_str()),
         ));
     }
     let column = source.column(column)?;

@@ -29,7 +29,7 @@ const SCHEMA: &str = "message rows {
 }";
 
 /// Two rows, the second with negative numbers.
-fn write(path: &Path) {
+fn write(path: &Path, nanos: [i64; 2]) {
     let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
     let mut file = SerializedFileWriter::new(
         File::create(path).unwrap(),
@@ -62,10 +62,7 @@ fn write(path: &Path) {
                     .unwrap()
             }
             5 => column.typed::<Int32Type>().write_batch(&[0, -1], None, None).unwrap(),
-            6 => column
-                .typed::<Int64Type>()
-                .write_batch(&[1_500, -1_500], None, None)
-                .unwrap(),
+            6 => column.typed::<Int64Type>().write_batch(&nanos, None, None).unwrap(),
             7 => column.typed::<Int64Type>().write_batch(&[1, -1], None, None).unwrap(),
             8 => column.typed::<Int64Type>().write_batch(&[1, 2], None, None).unwrap(),
             9 | 10 => {
@@ -92,7 +89,7 @@ fn narrow_integers_decimals_and_times_of_any_unit_become_the_five_types() {
     use DataType::{Double, Int64, String, Timestamp};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.parquet");
-    write(&path);
+    write(&path, [1_000, -2_000]);
     let table = read_table(&path).unwrap();
     let types: Vec<_> = table.iter().map(|(_, column)| column.data_type()).collect();
     assert_eq!(
@@ -105,4 +102,15 @@ fn narrow_integers_decimals_and_times_of_any_unit_become_the_five_types() {
     let first = "5,65535,19.99,1.5,12.3,1970-01-01T00:00:00Z,1970-01-01T00:00:00.000001Z,1970-01-01T00:00:00.001Z,1,a";
     let second = "-5,0,-0.01,-2.25,-4.5,1969-12-31T00:00:00Z,1969-12-31T23:59:59.999998Z,1969-12-31T23:59:59.999Z,2,b";
     assert_eq!([row_text(&table, 0), row_text(&table, 1)], [first, second]);
+}
+
+#[test]
+fn a_time_that_is_no_whole_microsecond_is_refused_with_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.parquet");
+    write(&path, [1_000, 1_500]);
+    let message = read_table(&path).unwrap_err().to_string();
+    for part in ["rows.parquet", "`nanos`", "row 1", "whole microsecond", "got=`1500`"] {
+        assert!(message.contains(part), "`{part}` is missing in: {message}");
+    }
 }

@@ -259,6 +259,7 @@ proptest! {
     fn the_join_agrees_with_looking_at_every_row(
         events in events(),
         asked in proptest::collection::vec((proptest::option::of(0i64..4), 0i64..14), 1..30),
+        memory_per_row in 1u64..40,
     ) {
         let toml = r#"
             [entity.k]
@@ -295,6 +296,8 @@ proptest! {
         );
         let table = project.open().historical(&frame, &refs(&["rows:*"]), &[]).unwrap();
         prop_assert_eq!(table.n_rows(), asked.len());
+        let in_parts = project.open().with_memory(events.len() as u64 * memory_per_row);
+        prop_assert_eq!(&in_parts.historical(&frame, &refs(&["rows:*"]), &[]).unwrap(), &table);
         for (row, (entity, now)) in asked.iter().enumerate() {
             let value = |name: &str| table.column(name).unwrap().value(row);
             let int = |it: Option<i64>| it.map_or(Value::Null, Value::Int);

@@ -63,7 +63,10 @@ fn ahead(days: i64) -> Ahead {
 }
 
 fn check(spec: &TrainingSetSpec, expected: &[&str]) -> TrainingSet {
-    let set = Project::new(SHOP, &FILES).open().training_set(spec).unwrap();
+    let project = Project::new(SHOP, &FILES);
+    let set = project.open().training_set(spec).unwrap();
+    let in_parts = project.open().with_memory(1).training_set(spec).unwrap();
+    assert_eq!(set, in_parts, "the same, partition by partition");
     let row = |at: usize| {
         let cutoff = set.cutoffs[at].map_or("-".to_owned(), |it| it.to_string()[..10].to_owned());
         format!(
