@@ -50,7 +50,7 @@ pub(crate) enum Verb {
     Check,
     /// Look at the project, its stores and this machine
     Doctor,
-    /// Feature store: materialize, get, historical
+    /// Feature store: materialize, get, historical, validate
     #[command(subcommand)]
     Features(Features),
     /// Train models: candidates, gates, registry
@@ -97,6 +97,8 @@ pub(crate) enum Features {
     Materialize(Materialize),
     /// Read a view's or a model's features of one entity
     Get(GetFeatures),
+    /// Hold views' expectations against their files; nothing is written
+    Validate(Validate),
     /// Point-in-time join: features as they were known at each row's time
     Historical(Historical),
 }
@@ -109,6 +111,15 @@ pub(crate) struct Materialize {
     #[arg(long, value_name = "T")]
     pub from: Option<Timestamp>,
     /// Up to this instant [default: the project's clock]
+    #[arg(long, value_name = "T")]
+    pub to: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Validate {
+    /// Views to check [default: all that expect something]
+    pub views: Vec<String>,
+    /// Rows up to this instant [default: the project's clock]
     #[arg(long, value_name = "T")]
     pub to: Option<Timestamp>,
 }

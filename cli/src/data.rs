@@ -30,6 +30,12 @@ pub(crate) fn findings(definitions: &Definitions, folder: &Path) -> Vec<Finding>
     }
     for view in definitions.views.values().filter(|it| !broken.contains(&&it.source)) {
         found.extend(offline.view_schema(&view.name).err().map(|error| finding(&error)));
+        found.extend(
+            offline
+                .check_expectations(&view.name)
+                .err()
+                .map(|error| finding(&error)),
+        );
     }
     found
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use foretell_features::document::Section;
 use foretell_features::{Definitions, Document, Problem, Problems, Timestamp};
+use foretell_features_offline::OfflineStore;
 use foretell_models::ModelSpec;
 use foretell_serving::Clock;
 
@@ -105,6 +106,12 @@ impl Project {
     /// The instant that the project calls now.
     pub(crate) fn now(&self) -> Timestamp {
         Clock::of(self.settings.as_of).now()
+    }
+
+    /// The offline store over the project's files, with `.foretell` for what it keeps.
+    pub(crate) fn offline(&self, definitions: Definitions) -> Result<OfflineStore> {
+        let store = OfflineStore::open(definitions, &self.settings.data)?;
+        Ok(store.keeping(&self.root.join(".foretell")))
     }
 
     /// A path under `.foretell`.

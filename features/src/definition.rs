@@ -8,7 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::about::About;
-use crate::expression::Expression;
+use crate::expectation::Expectation;
+use crate::expression::{BinaryOperator, Expression};
 use crate::service::{Service, ServiceName};
 use crate::time::Span;
 use crate::value::DataType;
@@ -129,8 +130,19 @@ pub struct View {
     pub all_columns: bool,
     /// The features, in file order.
     pub features: Vec<Feature>,
+    /// What is expected of the source's rows, in file order.
+    pub expect: Vec<Expectation>,
     /// Description, owner, tags.
     pub about: About,
+}
+
+impl View {
+    /// The condition under which a row of the source belongs to the view: all expectations whose failing rows are
+    /// quarantined. It is never null; `None` lets every row in. It decides values, so it is part of the view's version.
+    pub fn admits(&self) -> Option<Expression> {
+        let conditions = self.expect.iter().filter_map(Expectation::admits);
+        conditions.reduce(|all, it| Expression::Binary(BinaryOperator::And, Box::new(all), Box::new(it)))
+    }
 }
 
 /// One feature of a view.

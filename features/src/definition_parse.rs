@@ -10,6 +10,7 @@ use crate::value::DataType;
 
 mod about;
 mod check;
+mod expect;
 mod service;
 mod source;
 mod view;
@@ -74,7 +75,14 @@ impl Reading {
         for (name, section) in self.named(&root, "view") {
             self.refer("entity", &section);
             self.refer("source", &section);
-            if let Some(it) = view::view(&name, &section) {
+            let (view, referenced) = view::view(&name, &section);
+            let named = referenced.into_iter().map(|it| Reference {
+                kind: "source",
+                name: it.source,
+                place: it.place,
+            });
+            self.references.extend(named);
+            if let Some(it) = view {
                 self.definitions.views.entry(name).or_insert(it);
             }
         }

@@ -20,6 +20,8 @@
 //!   half away from zero. `ln`, `exp`, `sqrt` are double.
 //! - `length` counts characters. `concat` and `||` take texts. `x LIKE 'abc%'` is `starts_with(x, 'abc')`, a pattern without
 //!   wildcard is `=`, every other pattern is refused.
+//! - `matches(x, 'pattern')`: whether a regular expression (the `regex` crate's syntax, no look-around) is found anywhere in
+//!   the text; `^` and `$` tie it to the ends. The pattern is a constant.
 //! - `to_timestamp(text)` reads RFC 3339, `YYYY-MM-DD` and `YYYY-MM-DD HH:MM[:SS[.f]]` as UTC; with a second argument,
 //!   chrono's format letters (a date without time of day is midnight). What cannot be read is null.
 //! - `add_days(t, n)`: `n` days of 24 h; a fraction is rounded to the microsecond, half away from zero; overflow is null.
@@ -39,9 +41,11 @@ mod evaluate;
 mod function;
 mod kernel;
 mod parse;
+mod pattern;
 mod resolve;
 mod types;
 
+pub(crate) use pattern::problem as pattern_problem;
 pub use resolve::Resolved;
 
 /// A scalar expression over named columns. SQL's three-valued logic; integer `+ - *` stay integers, `/` is always double,
@@ -133,6 +137,8 @@ pub enum Function {
     Concat,
     /// `starts_with(text, prefix)`
     StartsWith,
+    /// `matches(text, 'pattern')`: the regular expression, a constant, is found in the text.
+    Matches,
     /// `to_timestamp(text)`, `to_timestamp(text, 'format')` with chrono's format letters.
     ToTimestamp,
     /// `add_days(t, n)`

@@ -7,6 +7,7 @@ pub mod about;
 pub mod definition;
 mod definition_parse;
 pub mod document;
+pub mod expectation;
 pub mod expression;
 pub mod label;
 pub mod matrix;
@@ -27,6 +28,7 @@ pub use definition::{
     RequestColumn, Source, SourceKey, SourceName, View, ViewName, WideColumns,
 };
 pub use document::{Document, Problem, Problems};
+pub use expectation::{Bounds, Check, Expectation, OnFailure, Rule};
 pub use expression::{Expression, ExpressionError};
 pub use label::{Ahead, Cutoffs, LabelSpec, Population};
 pub use matrix::{ColumnKind, FeatureMatrix, MISSING_CATEGORY};

@@ -11,6 +11,8 @@ use foretell_features_offline::{OfflineStore, read_table, write_parquet};
 use foretell_features_online::OnlineStore;
 use serde_json::json;
 
+mod validate;
+
 use crate::arguments::{Common, Features, GetFeatures, Historical, Materialize};
 use crate::online::{self, Online};
 use crate::output::{self, Progress};
@@ -22,6 +24,7 @@ pub(crate) async fn run(common: &Common, verb: Features) -> Result<ExitCode> {
     match verb {
         Features::Materialize(verb) => materialize(common, &project, checked, verb).await,
         Features::Get(verb) => get(common, &project, &checked, verb).await,
+        Features::Validate(verb) => validate::run(common, &project, checked, &verb),
         Features::Historical(verb) => historical(common, &project, checked, &verb),
     }
 }
@@ -38,7 +41,7 @@ async fn materialize(common: &Common, project: &Project, checked: Checked, verb:
             serde_json::from_value(answer).context("the server's report cannot be read")?
         }
         Online::Store(store) => {
-            let offline = OfflineStore::open(checked.definitions, &project.settings.data)?;
+            let offline = project.offline(checked.definitions)?;
             into_store(&offline, &*store, &verb.views, verb.from, to).await?
         }
     };
@@ -249,7 +252,7 @@ fn show(common: &Common, reads: &[(String, FeatureRead)], now: Timestamp) {
 }
 
 fn historical(common: &Common, project: &Project, checked: Checked, verb: &Historical) -> Result<ExitCode> {
-    let offline = OfflineStore::open(checked.definitions, &project.settings.data)?;
+    let offline = project.offline(checked.definitions)?;
     let features: Vec<FeatureRef> = verb
         .features
         .iter()

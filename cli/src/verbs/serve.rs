@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use foretell_features::{Definitions, Offline};
-use foretell_features_offline::{OfflineEngine, OfflineStore};
+use foretell_features_offline::OfflineEngine;
 use foretell_features_online::{FjallStore, OnlineStore};
 use foretell_registry::Registry;
 use foretell_serving::{Clock, Dependencies, LogLimits, RequestLog, RunningServer, ServerSettings};
@@ -98,7 +98,7 @@ fn offline(project: &Project, online: Arc<dyn OnlineStore>) -> Option<(Definitio
             return None;
         }
     };
-    match OfflineStore::open(definitions.clone(), &project.settings.data) {
+    match project.offline(definitions.clone()) {
         Ok(store) => {
             let definitions = store.definitions().clone();
             Some((definitions, Some(Arc::new(OfflineEngine::new(Arc::new(store), online)))))

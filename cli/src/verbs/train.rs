@@ -74,7 +74,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) async fn open(project: &Project, checked: Checked, no_register: bool) -> Result<Self> {
-        let offline = OfflineStore::open(checked.definitions.clone(), &project.settings.data)?;
+        let offline = project.offline(checked.definitions.clone())?;
         let registry = match no_register {
             true => None,
             false => Some(Registry::open_or_create(&project.settings.registry)?),

@@ -102,14 +102,15 @@ impl OfflineStore {
         let view = self.view(spec.view)?;
         let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
         let mut columns = needs::of_key(entity, &self.schema(&view.source)?.source);
+        columns.extend(needs::of_admission(view));
         columns.extend(spec.expressions.iter().flat_map(|it| it.columns()).map(str::to_owned));
         let Some(files) = spec.files else {
             let partitions = self.partitions(&view.source, view.entity.as_deref(), &columns)?;
-            return partitions.each().try_for_each(|it| each(it?));
+            return partitions.each().try_for_each(|it| each(self.admitted(view, it?)?));
         };
         let source = Arc::new(self.source_in(&view.source, files, &columns)?);
         let events = Arc::new(EventIndex::of(&source, entity)?);
-        each(Partition { source, events })
+        each(self.admitted(view, Partition { source, events })?)
     }
 }
 

@@ -104,6 +104,14 @@ pub enum OfflineStoreError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// The view's rows are not what it expects.
+    #[error("view `{view}` is not written, its source is not as expected: {reason}")]
+    Refused {
+        /// The view.
+        view: String,
+        /// The checks that failed, with what was found.
+        reason: String,
+    },
     /// No row to learn from.
     #[error("there is nobody to learn from: {reason}")]
     NoRows {

@@ -47,12 +47,25 @@ const ALWAYS: Timestamp = Timestamp(i64::MIN);
 impl EventIndex {
     /// Groups and sorts the rows of a source by an entity's key; no entity is one group. Rows without key or event time are out.
     pub(crate) fn of(source: &SourceFrame, entity: Option<&foretell_features::Entity>) -> Result<Self> {
+        Self::admitted(source, entity, None)
+    }
+
+    /// The same, without the rows that `admitted` leaves out.
+    pub(crate) fn admitted(
+        source: &SourceFrame,
+        entity: Option<&foretell_features::Entity>,
+        admitted: Option<&[bool]>,
+    ) -> Result<Self> {
         let columns = entity.map(|it| source.key_columns(it)).transpose()?.unwrap_or_default();
         let (keys, mut codes) = KeyIndex::of(&columns, source.n_rows());
         let times = source.event_times()?;
         if let Some(times) = &times {
             let undated = codes.iter_mut().zip(times).filter(|(_, time)| time.is_none());
             undated.for_each(|(code, _)| *code = NO_KEY);
+        }
+        if let Some(admitted) = admitted {
+            let left_out = codes.iter_mut().zip(admitted).filter(|(_, admitted)| !**admitted);
+            left_out.for_each(|(code, _)| *code = NO_KEY);
         }
         let known = source.known_times()?;
         let (starts, mut rows) = grouped(&codes, keys.len());

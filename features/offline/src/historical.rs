@@ -104,7 +104,9 @@ impl OfflineStore {
     fn needs(&self, view: &View, features: &[&Feature]) -> Result<Columns> {
         let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
         let schema = self.schema(&view.source)?;
-        Ok(needs::of_features(features.iter().copied(), entity, &schema.source))
+        let mut columns = needs::of_features(features.iter().copied(), entity, &schema.source);
+        columns.extend(needs::of_admission(view));
+        Ok(columns)
     }
 
     /// Features of one view, partition by partition.
@@ -117,7 +119,7 @@ impl OfflineStore {
     ) -> Result<Vec<Column>> {
         let partitions = self.partitions(&view.source, view.entity.as_deref(), &self.needs(view, features)?)?;
         let loaded = |at: usize| -> Result<LoadedView<'_>> {
-            let Partition { source, events } = partitions.load(at)?;
+            let Partition { source, events } = self.admitted(view, partitions.load(at)?)?;
             let knowledge = self.knowledge;
             Ok(LoadedView {
                 view,

@@ -20,9 +20,12 @@ mod partitions;
 mod scan;
 mod selection;
 mod series_set;
+mod sketch;
 mod spill;
+mod state;
 mod store;
 mod training_set;
+mod validate;
 mod view;
 
 pub use entity_batches::{BatchTotals, EntityBatch, EntityBatchSpec, EntityEvents};
@@ -33,3 +36,4 @@ pub use materialize::{MaterializeProgress, OfflineEngine};
 pub use scan::SourceFile;
 pub use selection::{SelectedDerived, Selection, StoredFeature};
 pub use store::{OfflineStore, SourceTable};
+pub use validate::{CheckReport, ValidationReport};

@@ -52,6 +52,8 @@ impl Lowering<'_> {
                     .collect::<Result<Vec<_>, _>>()?;
                 Ok(pl::coalesce(&arguments))
             }
+            // The pattern is a constant and stays in the expression.
+            Expression::Call(Function::Matches, arguments) => self.by_row(it, &arguments[..1]),
             Expression::Call(_, arguments) => self.by_row(it, arguments),
             Expression::In { value, list, negated } => self.is_in(it, value, list, *negated),
             Expression::Case { branches, otherwise } => self.case(it, branches, otherwise.as_deref()),
@@ -180,6 +182,13 @@ fn over_slots(whole: &Expression) -> Expression {
             list: list.clone(),
             negated: *negated,
         },
+        Expression::Call(Function::Matches, arguments) => {
+            let pattern = arguments.get(1).cloned();
+            Expression::Call(
+                Function::Matches,
+                [Some(slot(0)), pattern].into_iter().flatten().collect(),
+            )
+        }
         Expression::Call(function, arguments) => Expression::Call(*function, (0..arguments.len()).map(slot).collect()),
         other => other.clone(),
     }

@@ -1,7 +1,7 @@
 //! From files to the online store: each entity's row as of an instant, the very values that [`OfflineStore::historical`] gives.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,6 +27,7 @@ pub type MaterializeProgress<'a> = &'a (dyn Fn(&str, u64, u64) + Send + Sync);
 pub struct OfflineEngine {
     definitions: Definitions,
     data_root: PathBuf,
+    state: Option<PathBuf>,
     online: Arc<dyn OnlineStore>,
 }
 
@@ -79,6 +80,7 @@ impl OfflineStore {
 
     /// All rows of a view, computed but not written.
     fn prepared(&self, view: &str, from: Option<Timestamp>, to: Timestamp) -> Result<Prepared> {
+        self.admit(view, to)?;
         let schema = self.view_schema(view)?;
         let loaded = self.loaded_view(view)?;
         let due = self.due(&loaded, from, to)?;
@@ -187,8 +189,19 @@ impl OfflineEngine {
         Self {
             definitions: store.definitions().clone(),
             data_root: store.data_root().to_owned(),
+            state: store.state().map(Path::to_owned),
             online,
         }
+    }
+
+    /// The files as they are now.
+    async fn opened(&self) -> Result<OfflineStore, OfflineError> {
+        let (definitions, data_root, state) = (self.definitions.clone(), self.data_root.clone(), self.state.clone());
+        let store = aside(move || OfflineStore::open(definitions, &data_root)).await?;
+        Ok(match state {
+            Some(state) => store.keeping(&state),
+            None => store,
+        })
     }
 }
 
@@ -200,8 +213,7 @@ impl Offline for OfflineEngine {
         from: Option<Timestamp>,
         to: Timestamp,
     ) -> Result<Vec<MaterializeReport>, OfflineError> {
-        let (definitions, data_root) = (self.definitions.clone(), self.data_root.clone());
-        let store = Arc::new(aside(move || OfflineStore::open(definitions, &data_root)).await?);
+        let store = Arc::new(self.opened().await?);
         let mut reports = Vec::new();
         for view in store.named(views) {
             let store = store.clone();

@@ -26,9 +26,18 @@ pub(crate) fn of_features<'a>(
     columns
 }
 
-/// What a whole view is computed from.
+/// What a whole view is computed from, and what says which rows it lets in.
 pub(crate) fn of_view(view: &View, entity: Option<&Entity>, source: &Source) -> Columns {
-    of_features(&view.features, entity, source)
+    let mut columns = of_features(&view.features, entity, source);
+    columns.extend(of_admission(view));
+    columns
+}
+
+/// What says which rows a view lets in.
+pub(crate) fn of_admission(view: &View) -> Columns {
+    let admits = view.admits();
+    let columns = admits.iter().flat_map(|it| it.columns());
+    columns.map(str::to_owned).collect()
 }
 
 /// The key columns of an entity in a source; the file row needs none.

@@ -22,6 +22,7 @@ use crate::view::{LoadedView, feature_type};
 pub struct OfflineStore {
     definitions: Definitions,
     root: PathBuf,
+    state: Option<PathBuf>,
     pub(crate) knowledge: Knowledge,
     /// Bytes that the rows of one source may take in memory.
     memory: u64,
@@ -73,6 +74,7 @@ impl OfflineStore {
         Ok(Self {
             definitions,
             root: data_root.to_owned(),
+            state: None,
             knowledge: Knowledge::AsKnown,
             memory: MEMORY,
             schemas: Mutex::default(),
@@ -100,6 +102,20 @@ impl OfflineStore {
     #[must_use]
     pub fn with_memory(self, bytes: u64) -> Self {
         Self { memory: bytes, ..self }
+    }
+
+    /// With a folder for what is no source: quarantined rows, statistics, erasures. Without one, none of them is kept.
+    #[must_use]
+    pub fn keeping(self, state: &Path) -> Self {
+        Self {
+            state: Some(state.to_owned()),
+            ..self
+        }
+    }
+
+    /// The folder for what is no source, where there is one.
+    pub fn state(&self) -> Option<&Path> {
+        self.state.as_deref()
     }
 
     /// The definitions, `latest = "*"` views with their features.
@@ -301,6 +317,21 @@ impl OfflineStore {
         Ok(index)
     }
 
+    /// A partition with only the rows that a view lets in; it must have the columns of [`View::admits`].
+    pub(crate) fn admitted(&self, view: &View, partition: Partition) -> Result<Partition> {
+        let Some(admits) = view.admits() else {
+            return Ok(partition);
+        };
+        let place = format!("view `{}`, expect", view.name);
+        let admitted = partition.source.holds(&place, Some(&admits))?;
+        let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
+        let events = EventIndex::admitted(&partition.source, entity, admitted.as_deref())?;
+        Ok(Partition {
+            events: Arc::new(events),
+            ..partition
+        })
+    }
+
     /// The same, by the entity's name.
     pub(crate) fn whole_events(&self, source: &str, entity: Option<&str>) -> Result<Arc<EventIndex>> {
         self.events(source, entity.map(|it| self.entity(it)).transpose()?)
@@ -312,6 +343,7 @@ impl OfflineStore {
         let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
         let source = self.source(&view.source, &self.needs_of_view(view)?)?;
         let events = self.events(&view.source, entity)?;
+        let Partition { source, events } = self.admitted(view, Partition { source, events })?;
         Ok(LoadedView {
             view,
             source,

@@ -1,6 +1,7 @@
 //! `[view.X]` and its features.
 
 use super::about;
+use super::expect::{Referenced, expectations};
 use crate::definition::{Aggregation, Feature, FeatureKind, View};
 use crate::document::{Entry, FromItem, Item, Section};
 use crate::expression::Expression;
@@ -24,7 +25,14 @@ const KINDS: [&str; 12] = [
     "since_first",
 ];
 
-pub(super) fn view(name: &str, section: &Section<'_>) -> Option<View> {
+/// The view, and the sources that its expectations refer to.
+pub(super) fn view(name: &str, section: &Section<'_>) -> (Option<View>, Vec<Referenced>) {
+    let (expect, referenced) = expectations(section);
+    let view = read(name, section).map(|view| View { expect, ..view });
+    (view, referenced)
+}
+
+fn read(name: &str, section: &Section<'_>) -> Option<View> {
     let entity = section.get("entity");
     let source = section.need("source");
     let max_age = section.get("max_age");
@@ -51,6 +59,7 @@ pub(super) fn view(name: &str, section: &Section<'_>) -> Option<View> {
         max_age,
         all_columns,
         features,
+        expect: Vec::new(),
         about,
     })
 }
@@ -121,7 +130,7 @@ fn feature(features: &Section<'_>, entry: &Entry) -> Option<Feature> {
 }
 
 /// A name that is no expression (`Call  Failure`, `default %`) is a column, verbatim; a call that cannot be read stays wrong.
-fn column_or_expression(text: &str) -> Result<Expression, String> {
+pub(super) fn column_or_expression(text: &str) -> Result<Expression, String> {
     match Expression::parse(text) {
         Ok(it) => Ok(it),
         Err(_) if looks_like_a_name(text) => Ok(Expression::column(text)),

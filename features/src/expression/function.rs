@@ -24,6 +24,7 @@ pub(super) const FUNCTIONS: &[(&str, Function, RangeInclusive<usize>)] = &[
     ("length", Function::Length, 1..=1),
     ("concat", Function::Concat, 1..=MANY),
     ("starts_with", Function::StartsWith, 2..=2),
+    ("matches", Function::Matches, 2..=2),
     ("to_timestamp", Function::ToTimestamp, 1..=2),
     ("add_days", Function::AddDays, 2..=2),
     ("year", Function::Year, 1..=1),

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};
 
-use super::{BinaryOperator, Function, UnaryOperator};
+use super::{BinaryOperator, Function, UnaryOperator, pattern};
 use crate::time::{Span, Timestamp};
 use crate::value::Value;
 
@@ -125,6 +125,7 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Value {
         (Function::NullIf, [a, _]) => a.clone(),
         (Function::Concat, all) => concat(all),
         (Function::StartsWith, [Value::Str(text), Value::Str(prefix)]) => Value::Bool(text.starts_with(&**prefix)),
+        (Function::Matches, [Value::Str(text), Value::Str(pattern)]) => pattern::is_match(pattern, text),
         (Function::ToTimestamp, [value, format @ ..]) => to_timestamp(value, format),
         (Function::AddDays, [Value::Time(time), days]) => add_days(*time, days),
         (

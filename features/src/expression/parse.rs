@@ -7,7 +7,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::function::{CASTS, FUNCTIONS};
-use super::{BinaryOperator, Expression, ExpressionError, Function, UnaryOperator};
+use super::{BinaryOperator, Expression, ExpressionError, Function, UnaryOperator, pattern};
 use crate::spelling;
 use crate::time::Timestamp;
 use crate::value::Value;
@@ -254,7 +254,11 @@ impl Reader {
         if let (Function::ToTimestamp, Some(format)) = (*function, arguments.get(1)) {
             check_format(format)?;
         }
-        Ok(Expression::Call(*function, arguments))
+        let whole = Expression::Call(*function, arguments);
+        if let Expression::Call(Function::Matches, arguments) = &whole {
+            pattern::check(&whole, arguments.get(1))?;
+        }
+        Ok(whole)
     }
 
     fn arguments(&mut self, call: &ast::Function, depth: usize) -> Result<Vec<Expression>, ExpressionError> {

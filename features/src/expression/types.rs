@@ -1,6 +1,6 @@
 //! Type check, and the one implicit conversion there is: an integer beside a double becomes a double.
 
-use super::{BinaryOperator, Expression, ExpressionError, Function, UnaryOperator};
+use super::{BinaryOperator, Expression, ExpressionError, Function, UnaryOperator, pattern};
 use crate::spelling;
 use crate::value::{DataType, Value};
 
@@ -188,6 +188,10 @@ fn call(whole: &Expression, function: Function, arguments: Vec<Typed>) -> Result
         Function::Lower | Function::Upper | Function::Concat => (all(String, arguments)?, Some(String)),
         Function::Length => (all(String, arguments)?, Some(Int64)),
         Function::StartsWith => (all(String, arguments)?, Some(Boolean)),
+        Function::Matches => {
+            pattern::check(whole, arguments.get(1).map(|it| &it.0))?;
+            (all(String, arguments)?, Some(Boolean))
+        }
         Function::ToTimestamp => match arguments.as_slice() {
             // A time stays a time, a bare NULL becomes one; everything else is text with its format.
             [(_, None | Some(Timestamp))] => (vec![only(arguments).0], Some(Timestamp)),

@@ -211,6 +211,7 @@ fn definitions() -> Definitions {
         source: "customers".to_owned(),
         max_age: Some(Span::days(365)),
         all_columns: false,
+        expect: Vec::new(),
         features: vec![
             latest("plan", "lower(plan)"),
             latest("spend_90d", "spend_90d"),

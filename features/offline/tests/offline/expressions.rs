@@ -182,6 +182,8 @@ fn conditions(depth: u32) -> BoxedStrategy<Expression> {
         1 => member,
         1 => of(DataType::Boolean).prop_map(|it| Expression::Unary(UnaryOperator::Not, Box::new(it))),
         1 => (of(DataType::String), of(DataType::String)).prop_map(|(a, b)| call(Function::StartsWith, vec![a, b])),
+        1 => (of(DataType::String), proptest::sample::select(vec!["^[A-Z]+$", "a", "ß|ä", "^$", "\\d{2}"]))
+            .prop_map(|(text, pattern)| call(Function::Matches, vec![text, Expression::Literal(Value::text(pattern))])),
         1 => prop_oneof![of(DataType::String), of(DataType::Double)].prop_map(|it| call(Function::ToBoolean, vec![it])),
     ]
     .boxed()

@@ -11,4 +11,5 @@ mod public_data;
 mod scan;
 mod series;
 mod training;
+mod validate;
 mod windows;
