@@ -206,6 +206,11 @@ pub enum Aggregation {
         /// The unit of the answer.
         unit: Span,
     },
+    /// Least-squares slope of the value over time, per `unit`.
+    Trend {
+        /// Per how long.
+        unit: Span,
+    },
 }
 
 /// A feature computed on demand from others and from the request.

@@ -4,6 +4,7 @@
 //! these types, so that a feature means the same thing wherever it is computed.
 
 pub mod about;
+pub mod aggregate;
 pub mod definition;
 mod definition_parse;
 pub mod document;
@@ -23,6 +24,7 @@ pub mod value;
 pub mod window;
 
 pub use about::About;
+pub use aggregate::{Partial, WindowEvent, WindowFeature, WindowPlan};
 pub use definition::{
     Aggregation, Definitions, DerivedFeature, Entity, EntityName, Feature, FeatureKind, FeatureRef, Format,
     RequestColumn, Source, SourceKey, SourceName, View, ViewName, WideColumns,

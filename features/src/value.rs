@@ -64,6 +64,18 @@ impl Value {
         matches!(self, Value::Null)
     }
 
+    /// The type it has; null has none.
+    pub fn data_type(&self) -> Option<DataType> {
+        match self {
+            Value::Null => None,
+            Value::Bool(_) => Some(DataType::Boolean),
+            Value::Int(_) => Some(DataType::Int64),
+            Value::Float(_) => Some(DataType::Double),
+            Value::Time(_) => Some(DataType::Timestamp),
+            Value::Str(_) => Some(DataType::String),
+        }
+    }
+
     /// The number in it, where there is one: bools are 0 and 1, times are seconds since 1970.
     pub fn as_f64(&self) -> Option<f64> {
         match self {

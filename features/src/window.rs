@@ -35,7 +35,7 @@ impl Window {
     pub fn start(&self, cutoff: Timestamp) -> Timestamp {
         let start = cutoff.minus(self.length);
         match self.hop {
-            Some(hop) => Timestamp(start.0.div_euclid(hop.0) * hop.0),
+            Some(hop) => Timestamp(start.0.div_euclid(hop.0).saturating_mul(hop.0)),
             None => start,
         }
     }

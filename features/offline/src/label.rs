@@ -171,6 +171,7 @@ impl LabelPart {
                 let events = events.map(|it| Event {
                     row: self.events.row(it),
                     time: self.events.time(it),
+                    known: self.events.known_time(it),
                 });
                 let value = match what {
                     Outcome::Absence(any) => f64::from(any.over(events, cutoff) == Value::Int(0)),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foretell_features::aggregate::aggregate_type;
 use foretell_features::{
     Aggregation, Column, DataType, EntityKey, Expression, Feature, FeatureKind, Span, Timestamp, Value, View, Window,
 };
 use polars::prelude as pl;
 use rayon::prelude::*;
 
-use crate::aggregate::{Aggregate, Event, aggregate_type};
+use crate::aggregate::{Aggregate, Event};
 use crate::column::{interned, our_type};
 use crate::error::{Result, definition};
 use crate::events::{EventIndex, Knowledge, Query};
@@ -111,6 +112,7 @@ impl LoadedView<'_> {
                 known.map(|it| Event {
                     row: self.events.row(it),
                     time: self.events.time(it),
+                    known: self.events.known_time(it),
                 }),
                 query.at,
             )

@@ -10,7 +10,7 @@ use crate::time::Span;
 use crate::window::Window;
 
 /// What a feature can be, by the key that names it.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "latest",
     "count",
     "sum",
@@ -23,6 +23,7 @@ const KINDS: [&str; 12] = [
     "last",
     "since_last",
     "since_first",
+    "trend",
 ];
 
 /// The view, and the sources that its expectations refer to.
@@ -189,10 +190,10 @@ fn of_kind(
     window: Option<Window>,
     unit: Option<Span>,
 ) -> Option<FeatureKind> {
-    if unit.is_some() && !name.starts_with("since_") {
+    if unit.is_some() && !name.starts_with("since_") && name != "trend" {
         section.problem(
             "unit",
-            format!("`{name}` has no unit; only `since_last` and `since_first` do"),
+            format!("`{name}` has no unit; only `since_last`, `since_first` and `trend` do"),
         );
     }
     let text = section.get::<String>(name)?;
@@ -245,6 +246,7 @@ fn aggregation(name: &str, unit: Span) -> Option<Aggregation> {
         "last" => Aggregation::Last,
         "since_last" => Aggregation::SinceLast { unit },
         "since_first" => Aggregation::SinceFirst { unit },
+        "trend" => Aggregation::Trend { unit },
         _ => return None,
     })
 }
@@ -265,6 +267,12 @@ fn window(section: &Section<'_>) -> Option<Window> {
     let item = section.item("window");
     if item.is_none() && exact {
         section.problem("hop", "`hop` needs a `window`");
+    }
+    if let Some(Item::Text(it)) = item
+        && it.parse() == Ok(Span(0))
+    {
+        section.problem("window", "a window of zero length never holds an event; make it longer");
+        return None;
     }
     let length = Span::from_item(item?)
         .map_err(|message| section.problem("window", message))

@@ -70,6 +70,7 @@ exact_1h = { count = "amount", window = "1h", hop = "exact" }
 weeks_since = { since_last = "*", unit = "7d" }
 days_since_refund = { since_first = "nullif(refund, 0)" }
 a_last = { count_distinct = "product", window = "12h" }
+growth = { trend = "amount", unit = "7d", window = "90d" }
 
 [derived.customer]
 z = "paid_90d / greatest(orders, 1)"
@@ -125,6 +126,7 @@ fn definitions_mean_what_the_files_say_in_the_order_they_say_it() {
         "weeks_since",
         "days_since_refund",
         "a_last",
+        "growth",
     ];
     assert_eq!(names, expected, "features keep the file's order");
     assert!(read.views["everything"].all_columns);
@@ -174,6 +176,15 @@ fn a_feature_is_what_its_line_says() {
         kind("purchases", "weeks_since"),
         aggregate(Aggregation::SinceLast { unit }, None, None, None)
     );
+    assert_eq!(
+        kind("purchases", "growth"),
+        aggregate(
+            Aggregation::Trend { unit },
+            Some("amount"),
+            None,
+            Some(Window::of(Span::days(90)))
+        )
+    );
     let since_first = Aggregation::SinceFirst { unit: Span::DAY };
     assert_eq!(
         kind("purchases", "days_since_refund"),
@@ -215,6 +226,8 @@ f = { count = "*", unit = "1d" }
 g = 5
 h = { window = "90d" }
 i = "upper(x"
+j = { count = "*", window = "0d" }
+k = { trend = "*", unit = "1d" }
 [view.empty]
 source = "lines"
 [colour]
@@ -243,12 +256,14 @@ x = 1
             features/0.toml:25: view.purchases.features.c.window: not a span of time like "90d", "12h", "5m" or "30s". got=`"90"`
             features/0.toml:26: view.purchases.features.d: a feature is one of `count`, `mean`; make two features
             features/0.toml:27: view.purchases.features.e.where: `latest` takes no `where`; use `last`, or the source's `where`
-            features/0.toml:28: view.purchases.features.f.unit: `count` has no unit; only `since_last` and `since_first` do
+            features/0.toml:28: view.purchases.features.f.unit: `count` has no unit; only `since_last`, `since_first` and `trend` do
             features/0.toml:29: view.purchases.features.g: not a feature; write { count = "*", window = "90d" } or the column whose latest value it is. got=`5`
-            features/0.toml:30: view.purchases.features.h: the feature does not say what it is; use one of `latest`, `count`, `sum`, `mean`, `min`, `max`, `std`, `count_distinct`, `first`, `last`, `since_last`, `since_first`
+            features/0.toml:30: view.purchases.features.h: the feature does not say what it is; use one of `latest`, `count`, `sum`, `mean`, `min`, `max`, `std`, `count_distinct`, `first`, `last`, `since_last`, `since_first`, `trend`
             features/0.toml:31: view.purchases.features.i: cannot read `upper(x`: Expected: ), found: EOF
-            features/0.toml:32: view.empty: a view needs features; write `latest = "*"`, `latest = [..]` or `[view.X.features]`
-            features/0.toml:34: colour: unknown key `colour`; there is `derived`, `entity`, `request`, `service`, `source`, `view`"#]],
+            features/0.toml:32: view.purchases.features.j.window: a window of zero length never holds an event; make it longer
+            features/0.toml:33: view.purchases.features.k.trend: `trend` needs a column; `*` is for `count`, `since_last` and `since_first`
+            features/0.toml:34: view.empty: a view needs features; write `latest = "*"`, `latest = [..]` or `[view.X.features]`
+            features/0.toml:36: colour: unknown key `colour`; there is `derived`, `entity`, `request`, `service`, `source`, `view`"#]],
     );
 }
 
@@ -330,7 +345,7 @@ fn a_service_lists_features_of_several_entities_and_says_whom_to_ask() {
         })
         .collect();
     let expected = "purchases:z_first purchases:upper_channel purchases:odd purchases:orders purchases:paid_90d \
-                    purchases:exact_1h purchases:weeks_since purchases:days_since_refund \
+                    purchases:exact_1h purchases:weeks_since purchases:days_since_refund purchases:growth \
                     everything:plan shops:plan customer=a shop=z";
     assert_eq!(names.join(" "), expected);
 }
