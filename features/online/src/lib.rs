@@ -9,7 +9,9 @@ pub mod conformance;
 mod fjall_store;
 mod memory;
 pub mod store;
+pub mod windows;
 
 pub use fjall_store::FjallStore;
 pub use memory::MemoryStore;
 pub use store::{OnlineError, OnlineStore, PutReport, ViewRows, ViewSchema};
+pub use windows::{WindowError, WindowState};

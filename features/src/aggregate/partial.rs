@@ -243,35 +243,65 @@ impl Partial {
         if other.count == 0 {
             return;
         }
-        let (n, other_n) = (self.count, other.count);
-        let parts = self.parts.common(other.parts);
         self.integers = self.integers.saturating_add(other.integers);
-        if parts.has(Parts::FLOATS) {
-            self.floats = self.floats.plus(other.floats);
-        }
-        if parts.has(Parts::MOMENTS) {
-            self.moments = self.moments.merged(n, other.moments, other_n);
-        }
-        if parts.has(Parts::CO_MOMENTS) {
-            self.co_moments = self.co_moments.merged(n, other.co_moments, other_n);
-        }
-        keep_value(&mut self.min, &other.min, Ordering::Less);
-        keep_value(&mut self.max, &other.max, Ordering::Greater);
-        place_value(&mut self.first, &other.first, Ordering::Less);
-        place_value(&mut self.last, &other.last, Ordering::Greater);
-        let first = if n > 0 {
-            self.first_time.min(other.first_time)
-        } else {
-            other.first_time
-        };
-        let last = if n > 0 {
-            self.last_time.max(other.last_time)
-        } else {
-            other.last_time
-        };
-        (self.first_time, self.last_time) = (first, last);
+        self.merge_floats(other.floats);
+        self.moments = self.moments.merged(self.count, other.moments, other.count);
+        self.co_moments = self.co_moments.merged(self.count, other.co_moments, other.count);
+        self.offer_min(&other.min);
+        self.offer_max(&other.max);
+        other.first.iter().for_each(|it| self.offer_first(it));
+        other.last.iter().for_each(|it| self.offer_last(it));
+        self.merge_first_time(other.first_time);
+        self.merge_last_time(other.last_time);
         self.keys.extend(&other.keys);
-        self.count = n.saturating_add(other_n);
+        self.count = self.count.saturating_add(other.count);
+    }
+
+    /// Adds the sum of other events.
+    pub fn merge_floats(&mut self, other: Dd) {
+        self.floats = if self.count == 0 {
+            other
+        } else {
+            self.floats.plus(other)
+        };
+    }
+
+    /// Takes the time of the earliest of other events, which are counted afterwards.
+    pub fn merge_first_time(&mut self, other: Timestamp) {
+        self.first_time = if self.count == 0 {
+            other
+        } else {
+            self.first_time.min(other)
+        };
+    }
+
+    /// Takes the time of the latest of other events, which are counted afterwards.
+    pub fn merge_last_time(&mut self, other: Timestamp) {
+        self.last_time = if self.count == 0 {
+            other
+        } else {
+            self.last_time.max(other)
+        };
+    }
+
+    /// Takes a value if it is less.
+    pub fn offer_min(&mut self, other: &Value) {
+        keep_value(&mut self.min, other, Ordering::Less);
+    }
+
+    /// Takes a value if it is greater.
+    pub fn offer_max(&mut self, other: &Value) {
+        keep_value(&mut self.max, other, Ordering::Greater);
+    }
+
+    /// Takes a value if it comes before.
+    pub fn offer_first(&mut self, other: &Placed) {
+        place_value(&mut self.first, other, Ordering::Less);
+    }
+
+    /// Takes a value if it comes after.
+    pub fn offer_last(&mut self, other: &Placed) {
+        place_value(&mut self.last, other, Ordering::Greater);
     }
 
     /// The answer of an aggregation whose parts are kept; `at` is the instant asked about. Over no events count and sum are 0
@@ -333,8 +363,7 @@ fn keep_value(held: &mut Value, other: &Value, wanted: Ordering) {
     }
 }
 
-fn place_value(held: &mut Option<Placed>, other: &Option<Placed>, wanted: Ordering) {
-    let Some(other) = other else { return };
+fn place_value(held: &mut Option<Placed>, other: &Placed, wanted: Ordering) {
     let better = |it: &Placed| {
         let by_time = (other.time, other.known).cmp(&(it.time, it.known));
         by_time.then_with(|| value_order(&other.value, &it.value)) == wanted

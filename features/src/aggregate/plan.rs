@@ -192,7 +192,9 @@ impl WindowPlan {
         };
         let reach = self.earliest_start(self.windows.iter(), watermark);
         let unlimited = self.features.iter().any(|it| it.window.is_none());
-        let replaceable = through.map_or(Timestamp(i64::MAX), |it| it.max(watermark.minus(REPLACEABLE)));
+        // At a border of days, so that it parts no tile.
+        let replaceable = |it: Timestamp| floor(it.max(watermark.minus(REPLACEABLE)), Span::DAY);
+        let replaceable = through.map_or(Timestamp(i64::MAX), replaceable);
         Ageing {
             ends: LENGTHS.map(end),
             reach: if unlimited { reach.min(replaceable) } else { reach },
@@ -230,9 +232,12 @@ impl Ageing {
     /// The longest tile around an instant that is longer than `length`.
     fn tile(&self, time: Timestamp, length: Span) -> Option<Bucket> {
         let longer = LENGTHS.into_iter().zip(self.ends).filter(|it| it.0 > length);
-        let around = |length: Span| Timestamp(time.0.div_euclid(length.0).saturating_mul(length.0));
-        let mut fitting = longer.map(|(length, end)| (around(length), length, end));
+        let mut fitting = longer.map(|(length, end)| (floor(time, length), length, end));
         let (from, length, _) = fitting.find(|(from, length, end)| from.plus(*length) <= *end)?;
         Some(Bucket::Tile { from, length })
     }
+}
+
+fn floor(time: Timestamp, length: Span) -> Timestamp {
+    Timestamp(time.0.div_euclid(length.0).saturating_mul(length.0))
 }
