@@ -112,13 +112,15 @@ impl WindowState {
         self.raw.is_empty() && self.tiles.is_empty() && self.through.is_none()
     }
 
-    /// Adds an event, however late; `false`: an event of this id is among those kept one by one, and counts once.
+    /// Adds an event, however late; `false`: an event of this time and id is among those kept one by one, and counts once.
     ///
     /// # Panics
     /// If the event does not fit the plan ([`WindowPlan::fits`]): cast first.
     pub fn add(&mut self, plan: &WindowPlan, event: WindowEvent) -> bool {
         let event = normal(plan, event);
-        if self.raw.iter().any(|it| it.id == event.id) {
+        let same_time = self.raw.partition_point(|it| it.time < event.time);
+        let mut same_time = self.raw[same_time..].iter().take_while(|it| it.time == event.time);
+        if same_time.any(|it| it.id == event.id) {
             return false;
         }
         let at = self.raw.partition_point(|it| place(it) <= place(&event));

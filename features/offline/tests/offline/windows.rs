@@ -28,6 +28,7 @@ spread = { std = "amount" }
 statuses = { count_distinct = "status" }
 first_status = { first = "status" }
 last_status = { last = "status" }
+growth = { trend = "amount", unit = "1d" }
 since_last = { since_last = "*", unit = "1d" }
 since_first = { since_first = "*", unit = "1h" }
 since_paid = { since_last = "*", where = "status = 'paid'", unit = "1d" }
@@ -76,6 +77,7 @@ fn every_aggregate_looks_at_the_events_before_the_cutoff() {
             ("statuses", Value::Int(2)),
             ("first_status", Value::text("paid")),
             ("last_status", Value::text("paid")),
+            ("growth", number(1.0)),
             ("since_last", number(1.0)),
             ("since_first", number(72.0)),
             ("since_paid", number(1.0)),
@@ -104,6 +106,7 @@ fn over_no_events_count_and_sum_are_zero_and_all_else_is_null() {
         "2024-01-04",
         &[
             ("spread", Value::Null),
+            ("growth", Value::Null),
             ("statuses", Value::Int(0)),
             ("last_status", Value::Null),
         ],
