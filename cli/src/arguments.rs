@@ -141,6 +141,9 @@ pub(crate) struct Historical {
     /// `view:feature,view:*,..`
     #[arg(long, value_name = "REFS", value_delimiter = ',', required = true)]
     pub features: Vec<String>,
+    /// A key column under another name in the entities, `customer_id=payer_id`; one each
+    #[arg(long = "key", value_name = "KEY=COLUMN", value_parser = key_value)]
+    pub key: Vec<(String, String)>,
     /// Parquet file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,

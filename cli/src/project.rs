@@ -207,7 +207,7 @@ impl Settings {
         Some(Self {
             name: name?,
             as_of,
-            data: data.map_or_else(|| root.join(offline), Path::to_owned),
+            data: data.map_or_else(|| absolute_url(root, &offline).into(), Path::to_owned),
             online: root.join(".foretell/online"),
             registry: absolute_url(root, &registry),
             tracking,

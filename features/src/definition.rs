@@ -55,9 +55,9 @@ pub struct Entity {
 pub struct Source {
     /// Its name.
     pub name: SourceName,
-    /// File or glob, relative to `[offline] url`.
+    /// File, glob or folder, relative to `[offline] url`.
     pub path: String,
-    /// Parquet, or CSV with its options; from the extension (`.csv`, `.csv.gz`, `.parquet`).
+    /// Parquet, or CSV with its options; from the extension (`.csv`, `.csv.gz`, `.parquet`) or `format`.
     pub format: Format,
     /// Columns of the files that have another name here: theirs, ours.
     pub rename: Vec<(String, String)>,

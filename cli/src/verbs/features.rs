@@ -259,7 +259,7 @@ fn historical(common: &Common, project: &Project, checked: Checked, verb: &Histo
         .map(|it| it.parse().expect("every text is a reference"))
         .collect();
     let entities = read_table(&verb.entities)?;
-    let frame = frame(offline.definitions(), &features, &entities)?;
+    let frame = frame(offline.definitions(), &features, &entities, &verb.key)?;
     let joined = offline.historical(&frame, &features, &[])?;
     let mut answer = entities.clone();
     for (name, column) in joined.iter() {
@@ -287,7 +287,12 @@ fn historical(common: &Common, project: &Project, checked: Checked, verb: &Histo
 }
 
 /// Keys and times of an entity table, for the entity of the features asked for.
-fn frame(definitions: &Definitions, features: &[FeatureRef], table: &foretell_features::Table) -> Result<EntityFrame> {
+fn frame(
+    definitions: &Definitions,
+    features: &[FeatureRef],
+    table: &foretell_features::Table,
+    renamed: &[(String, String)],
+) -> Result<EntityFrame> {
     const TIME: &str = "event_timestamp";
     let view = views_of(features)
         .into_iter()
@@ -299,12 +304,24 @@ fn frame(definitions: &Definitions, features: &[FeatureRef], table: &foretell_fe
     let times = table
         .column(TIME)
         .with_context(|| format!("the entities have no column `{TIME}`"))?;
-    let columns = entity.key.iter().map(|(name, data_type)| match table.column(name) {
-        Some(column) => Ok((name, *data_type, column)),
-        None => bail!(
-            "the entities have no column `{name}`, a key column of entity `{}`",
-            entity.name
-        ),
+    if let Some((wrong, _)) = renamed
+        .iter()
+        .find(|(key, _)| entity.key.iter().all(|(name, _)| name != key))
+    {
+        bail!("`{wrong}` is no key column of entity `{}`", entity.name);
+    }
+    let columns = entity.key.iter().map(|(name, data_type)| {
+        let given = renamed
+            .iter()
+            .find(|(key, _)| key == name)
+            .map_or(name, |(_, column)| column);
+        match table.column(given) {
+            Some(column) => Ok((name, *data_type, column)),
+            None => bail!(
+                "the entities have no column `{given}`, a key column of entity `{}`; name it with --key {name}=COLUMN",
+                entity.name
+            ),
+        }
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let mut frame = EntityFrame {

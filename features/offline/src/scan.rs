@@ -3,7 +3,6 @@
 //! [`inspect`] says what there is without keeping rows; [`Reading`] reads the columns that a question needs, batch by batch.
 
 mod csv;
-mod files;
 mod inferred;
 mod inspect;
 mod parquet;
@@ -12,8 +11,6 @@ mod source;
 mod types;
 mod wide;
 
-pub use files::SourceFile;
-pub(crate) use files::source_files;
 pub(crate) use inspect::{SourceSchema, Texts, header, inspect};
 pub(crate) use reading::{Reading, Rows};
 pub(crate) use source::{SourceFrame, evaluate, key_type};
@@ -24,6 +21,7 @@ use foretell_features::{DataType, Format, Source, SourceKey, Table};
 
 use crate::column::to_table;
 use crate::error::Result;
+use crate::place::Located;
 
 /// Reads a file that belongs to no source; declared types of columns that it lacks are passed over.
 pub(crate) fn read_file(name: &str, format: &Format, types: &[(String, DataType)], path: PathBuf) -> Result<Table> {
@@ -41,9 +39,13 @@ pub(crate) fn read_file(name: &str, format: &Format, types: &[(String, DataType)
         wide: None,
         about: Default::default(),
     };
-    let there = inspect::header_of(&source, std::slice::from_ref(&path))?;
+    let file = Located {
+        local: path.clone(),
+        path,
+    };
+    let there = inspect::header_of(&source, &file)?;
     source.types = types.iter().filter(|(it, _)| there.contains(it)).cloned().collect();
-    let inspected = inspect::inspect_files(&source, vec![path], u64::MAX)?;
+    let inspected = inspect::inspect_files(&source, vec![file], u64::MAX)?;
     let all = there.into_iter().collect();
     let rows = Reading::of(&inspected.schema, &all)?.whole(inspected.texts)?;
     Ok(to_table(&rows.frame))

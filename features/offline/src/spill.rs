@@ -37,18 +37,18 @@ const BATCH_ROWS: usize = 1 << 18;
 const BUFFER: usize = 1 << 18;
 
 impl Spill {
-    /// Reads a source once and parts its rows.
+    /// Reads a source once and parts its rows into so many files in a folder of its own under `temporary`.
     pub(crate) fn fill(
         schema: Arc<SourceSchema>,
         entity: &Entity,
         columns: &Columns,
-        partitions: usize,
+        (partitions, temporary): (usize, &Path),
     ) -> Result<Self> {
         let reading = Reading::of(&schema, columns)?;
         let folder = tempfile::Builder::new()
             .prefix("foretell-")
-            .tempdir()
-            .map_err(|error| unwritable(&std::env::temp_dir(), error))?;
+            .tempdir_in(temporary)
+            .map_err(|error| unwritable(temporary, error))?;
         let mut files = (0..partitions)
             .map(|at| create(&path(folder.path(), at)))
             .collect::<Result<Vec<_>>>()?;
@@ -194,6 +194,6 @@ fn create(path: &Path) -> Result<BufWriter<File>> {
 fn unwritable(path: &Path, error: std::io::Error) -> OfflineStoreError {
     OfflineStoreError::Write {
         path: path.display().to_string(),
-        reason: format!("{error}; partitions of a large source go there, set TMPDIR to a folder with room"),
+        reason: format!("{error}; partitions of a large source go there, set TMPDIR to a folder that has room"),
     }
 }

@@ -12,7 +12,8 @@ use crate::error::{OfflineStoreError, Result, unknown};
 use crate::events::{EventIndex, Knowledge};
 use crate::needs::{self, Columns};
 use crate::partitions::{Partition, Partitions};
-use crate::scan::{Reading, SourceFile, SourceFrame, SourceSchema, Texts, header, inspect, source_files};
+use crate::place::{Place, SourceFile};
+use crate::scan::{Reading, SourceFrame, SourceSchema, Texts, header, inspect};
 use crate::spill::Spill;
 use crate::view::{LoadedView, feature_type};
 
@@ -23,9 +24,12 @@ pub struct OfflineStore {
     definitions: Definitions,
     root: PathBuf,
     state: Option<PathBuf>,
+    place: Place,
     pub(crate) knowledge: Knowledge,
     /// Bytes that the rows of one source may take in memory.
     memory: u64,
+    /// Where rows lie that do not fit.
+    temporary: PathBuf,
     schemas: Mutex<BTreeMap<String, Arc<SourceSchema>>>,
     /// Texts of CSV files that were gone through for their types, until they are read.
     texts: Mutex<BTreeMap<String, Texts>>,
@@ -58,25 +62,29 @@ pub struct SourceTable {
 }
 
 impl OfflineStore {
-    /// Definitions over the files under `data_root`. Views with `latest = "*"` get their features from the file's header here.
+    /// Definitions over the files under `data_root`: a folder, or the URL of an object store in a build with one (cargo features
+    /// `aws`, `gcp`, `azure`), whose objects are fetched into a local cache. Views with `latest = "*"` get their features from the file's header here.
     ///
     /// # Errors
     /// The file of such a view is missing or unreadable.
     pub fn open(definitions: Definitions, data_root: &Path) -> Result<Self> {
         let mut definitions = definitions;
+        let place = Place::of(data_root)?;
         let mut views = std::mem::take(&mut definitions.views);
         for view in views.values_mut().filter(|it| it.all_columns) {
             let source = find_source(&definitions, &view.source)?;
             let entity = view.entity.as_ref().and_then(|it| definitions.entities.get(it));
-            add_all_columns(view, source, entity, &header(source, data_root)?);
+            add_all_columns(view, source, entity, &header(source, &place)?);
         }
         definitions.views = views;
         Ok(Self {
             definitions,
             root: data_root.to_owned(),
             state: None,
+            place,
             knowledge: Knowledge::AsKnown,
             memory: MEMORY,
+            temporary: std::env::temp_dir(),
             schemas: Mutex::default(),
             texts: Mutex::default(),
             wanted: Mutex::default(),
@@ -97,7 +105,7 @@ impl OfflineStore {
     }
 
     /// How many bytes the rows of one source may take in memory, 256 MiB where nothing is said. A larger source is parted by
-    /// the hash of the entity key into temporary files (in `TMPDIR`) and answered partition by partition; the answers are the same.
+    /// the hash of the entity key into temporary files and answered partition by partition; the answers are the same.
     /// What has no entity (global views, the series of a forecast) is read whole.
     #[must_use]
     pub fn with_memory(self, bytes: u64) -> Self {
@@ -113,6 +121,15 @@ impl OfflineStore {
         }
     }
 
+    /// The folder of temporary files, which needs room for the columns read of the largest source; `TMPDIR` where nothing is said.
+    #[must_use]
+    pub fn with_temporary(self, folder: &Path) -> Self {
+        Self {
+            temporary: folder.to_owned(),
+            ..self
+        }
+    }
+
     /// The folder for what is no source, where there is one.
     pub fn state(&self) -> Option<&Path> {
         self.state.as_deref()
@@ -123,7 +140,7 @@ impl OfflineStore {
         &self.definitions
     }
 
-    /// The folder of the files.
+    /// Where the files are: a folder or a URL.
     pub fn data_root(&self) -> &Path {
         &self.root
     }
@@ -177,7 +194,7 @@ impl OfflineStore {
     /// # Errors
     /// An unknown source, no file.
     pub fn source_files(&self, source: &str) -> Result<Vec<SourceFile>> {
-        source_files(find_source(&self.definitions, source)?, &self.root)
+        self.place.describe(find_source(&self.definitions, source)?)
     }
 
     /// The file columns that a view is computed from, with their types, in file order: keys, times, and what its expressions, the
@@ -216,7 +233,7 @@ impl OfflineStore {
         if let Some(schema) = schemas.get(name) {
             return Ok(schema.clone());
         }
-        let inspected = inspect(source, &self.root, self.memory)?;
+        let inspected = inspect(source, &self.place, self.memory)?;
         if let Some(texts) = inspected.texts {
             locked(&self.texts).insert(name.to_owned(), texts);
         }
@@ -279,7 +296,7 @@ impl OfflineStore {
         let count = (size * PARTITIONS_PER_MEMORY)
             .div_ceil(self.memory.max(1))
             .clamp(2, MOST_PARTITIONS);
-        let spill = Arc::new(Spill::fill(schema, entity, &all, count as usize)?);
+        let spill = Arc::new(Spill::fill(schema, entity, &all, (count as usize, &self.temporary))?);
         spills.insert(key, spill.clone());
         Ok(Partitions::Spilled(spill, entity.clone()))
     }

@@ -1,7 +1,9 @@
 //! What only all files together can tell: names that nothing defines, and names that mean two things.
 
+use std::collections::BTreeSet;
+
 use super::{Listed, Reading};
-use crate::definition::{Definitions, FeatureRef, SourceKey, View};
+use crate::definition::{Definitions, DerivedFeature, FeatureRef, SourceKey, View};
 use crate::document::{Place, Problem};
 use crate::service::Service;
 use crate::spelling;
@@ -60,7 +62,11 @@ fn on_demand<'a>(definitions: &Definitions, entity: &str, at: &dyn Fn(String) ->
         }
         for column in feature.expression.columns() {
             let later = all_derived[position..].iter().any(|it| it.name == column);
-            if !known.contains(&column) && later {
+            if !known.contains(&column)
+                && let Some(cycle) = cycle(all_derived, &feature.name, column)
+            {
+                problems.push(place.problem(format!("it is computed from itself: {cycle}; break the circle")));
+            } else if !known.contains(&column) && later {
                 problems.push(place.problem(format!("uses `{column}`, which is derived later; move that one up")));
             } else if !known.contains(&column) && !open {
                 let hint = spelling::hint(column, known.iter().copied());
@@ -70,6 +76,28 @@ fn on_demand<'a>(definitions: &Definitions, entity: &str, at: &dyn Fn(String) ->
         known.push(&feature.name);
     }
     problems
+}
+
+/// The way from a derived feature over `column` back to itself, `a <- b <- a`, if there is one.
+fn cycle(derived: &[DerivedFeature], feature: &str, column: &str) -> Option<String> {
+    let named = |name: &str| derived.iter().find(|it| it.name == name);
+    // Each step of a way is one feature further on; a way longer than all features goes in a circle of its own.
+    let mut ways = vec![vec![column]];
+    for _ in 0..derived.len() {
+        if let Some(way) = ways.iter().find(|it| it.last() == Some(&feature)) {
+            return Some(format!("{feature} <- {}", way.join(" <- ")));
+        }
+        let mut seen = BTreeSet::new();
+        let longer = ways.iter().flat_map(|way| {
+            let next = way.last().and_then(|it| named(it));
+            let columns = next.into_iter().flat_map(|it| it.expression.columns());
+            columns.map(move |it| [way.as_slice(), &[it]].concat())
+        });
+        ways = longer
+            .filter(|way| way.last().is_some_and(|it| seen.insert(*it)))
+            .collect();
+    }
+    None
 }
 
 /// The entity's stored features by name, and whether there are more that only the files tell (`latest = "*"`).

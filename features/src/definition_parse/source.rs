@@ -34,6 +34,7 @@ pub(super) fn source(name: &str, section: &Section<'_>) -> Option<Source> {
     format.map(|_| source)
 }
 
+/// What the path says, or `format` where it says nothing (a folder, a name without extension).
 fn format(
     section: &Section<'_>,
     path: &str,
@@ -41,21 +42,33 @@ fn format(
     null_values: Option<Vec<String>>,
 ) -> Option<Format> {
     let lower = path.to_lowercase();
-    if lower.ends_with(".parquet") {
-        for key in ["separator", "null_values"].into_iter().filter(|it| section.has(it)) {
-            section.problem(key, "only CSV files have this; a Parquet file needs none");
+    let by_name = match () {
+        () if lower.ends_with(".parquet") => Some("parquet"),
+        () if lower.ends_with(".csv") || lower.ends_with(".csv.gz") => Some("csv"),
+        () => None,
+    };
+    let said = section.get::<String>("format");
+    match said.as_deref().or(by_name) {
+        Some("parquet") => {
+            for key in ["separator", "null_values"].into_iter().filter(|it| section.has(it)) {
+                section.problem(key, "only CSV files have this; a Parquet file needs none");
+            }
+            Some(Format::Parquet)
         }
-        return Some(Format::Parquet);
-    }
-    if lower.ends_with(".csv") || lower.ends_with(".csv.gz") {
-        let null_values = null_values.unwrap_or_default();
-        return Some(Format::Csv {
+        Some("csv") => Some(Format::Csv {
             separator: separator.unwrap_or(b','),
-            null_values,
-        });
+            null_values: null_values.unwrap_or_default(),
+        }),
+        Some(other) => {
+            section.problem("format", format!("a source is \"parquet\" or \"csv\". got=`{other}`"));
+            None
+        }
+        None => {
+            let fix = "for a folder say what is in it, format = \"parquet\" or format = \"csv\"";
+            section.problem("path", format!("`{path}` is not .csv, .csv.gz or .parquet; {fix}"));
+            None
+        }
     }
-    section.problem("path", format!("`{path}` is not .csv, .csv.gz or .parquet"));
-    None
 }
 
 fn separator(section: &Section<'_>) -> Option<u8> {

@@ -7,8 +7,8 @@ use foretell_features::{DataType, Expression, ExpressionError, Format, Source};
 use polars::prelude as pl;
 
 use crate::error::{OfflineStoreError, Result, definition, missing_column};
+use crate::place::{Located, Place};
 use crate::scan::csv::Csv;
-use crate::scan::files::paths;
 use crate::scan::inferred::{Inferred, MixedColumn};
 use crate::scan::parquet;
 
@@ -34,7 +34,7 @@ pub(crate) struct SourceSchema {
 /// One of the files.
 #[derive(Debug, Clone)]
 pub(super) struct FilePart {
-    pub(super) path: PathBuf,
+    pub(super) file: Located,
     /// Place of its first row among the rows of all files.
     pub(super) first_row: u64,
     pub(super) rows: u64,
@@ -70,21 +70,21 @@ pub(super) const CSV_PIECE: usize = 32 << 20;
 const GZIP_RATIO: u64 = 6;
 
 /// Goes through a source's files; text of CSV files of up to `keep` bytes comes along.
-pub(crate) fn inspect(source: &Source, root: &Path, keep: u64) -> Result<Inspected> {
-    inspect_files(source, paths(source, root)?, keep)
+pub(crate) fn inspect(source: &Source, place: &Place, keep: u64) -> Result<Inspected> {
+    inspect_files(source, place.locate(source)?, keep)
 }
 
-pub(super) fn inspect_files(source: &Source, paths: Vec<PathBuf>, keep: u64) -> Result<Inspected> {
-    let bytes = paths.iter().map(|it| unpacked_size(it)).sum();
+pub(super) fn inspect_files(source: &Source, files: Vec<Located>, keep: u64) -> Result<Inspected> {
+    let bytes = files.iter().map(|it| unpacked_size(&it.local)).sum();
     let found = match &source.format {
-        Format::Parquet => from_footers(source, &paths)?,
+        Format::Parquet => from_footers(source, &files)?,
         Format::Csv { separator, null_values } => {
             let csv = Csv {
                 source: &source.name,
                 separator: *separator,
                 piece: CSV_PIECE,
             };
-            from_texts(source, &csv, null_values, &paths, bytes <= keep)?
+            from_texts(source, &csv, null_values, &files, bytes <= keep)?
         }
     };
     let (columns, n_file_columns) = (Vec::new(), 0);
@@ -106,13 +106,14 @@ pub(super) fn inspect_files(source: &Source, paths: Vec<PathBuf>, keep: u64) -> 
 }
 
 /// Column names of the files, after `rename`, in file order.
-pub(crate) fn header(source: &Source, root: &Path) -> Result<Vec<String>> {
-    header_of(source, &paths(source, root)?)
+pub(crate) fn header(source: &Source, place: &Place) -> Result<Vec<String>> {
+    let files = place.locate(source)?;
+    header_of(source, files.first().expect("a source has at least one file"))
 }
 
-pub(super) fn header_of(source: &Source, paths: &[PathBuf]) -> Result<Vec<String>> {
+pub(super) fn header_of(source: &Source, file: &Located) -> Result<Vec<String>> {
     let names: Vec<String> = match &source.format {
-        Format::Parquet => parquet::header(&source.name, &paths[0])?
+        Format::Parquet => parquet::header(&source.name, &file.local)?
             .columns
             .into_iter()
             .map(|(name, _)| name)
@@ -122,7 +123,7 @@ pub(super) fn header_of(source: &Source, paths: &[PathBuf]) -> Result<Vec<String
             separator: *separator,
             piece: CSV_PIECE,
         }
-        .header(&paths[0])?,
+        .header(&file.local)?,
     };
     Ok(names.iter().map(|it| renamed(source, it)).collect())
 }
@@ -148,11 +149,11 @@ struct Found {
 }
 
 impl Found {
-    fn add_file(&mut self, path: &Path, rows: u64, groups: Vec<usize>) {
+    fn add_file(&mut self, file: &Located, rows: u64, groups: Vec<usize>) {
         let first_row = self.files.last().map_or(0, |it| it.first_row + it.rows);
-        let path = path.to_owned();
+        let file = file.clone();
         self.files.push(FilePart {
-            path,
+            file,
             first_row,
             rows,
             groups,
@@ -174,7 +175,8 @@ impl Found {
                 None => {
                     let name = renamed(source, file_name);
                     if let Some(before) = self.files.first() {
-                        self.absent.insert(name.clone(), (path.to_owned(), before.path.clone()));
+                        self.absent
+                            .insert(name.clone(), (path.to_owned(), before.file.path.clone()));
                     }
                     self.raw.push(RawColumn {
                         file_name: file_name.clone(),
@@ -187,7 +189,7 @@ impl Found {
         for it in &self.raw {
             let here = columns.iter().any(|(name, _)| *name == it.file_name);
             if let (false, Some(before)) = (here, self.files.first()) {
-                let pair = (before.path.clone(), path.to_owned());
+                let pair = (before.file.path.clone(), path.to_owned());
                 self.absent.entry(it.name.clone()).or_insert(pair);
             }
         }
@@ -195,29 +197,29 @@ impl Found {
     }
 }
 
-fn from_footers(source: &Source, paths: &[PathBuf]) -> Result<Found> {
+fn from_footers(source: &Source, files: &[Located]) -> Result<Found> {
     let mut found = Found::default();
-    for path in paths {
-        let header = parquet::header(&source.name, path)?;
-        found.add_columns(source, path, &header.columns)?;
+    for file in files {
+        let header = parquet::header(&source.name, &file.local)?;
+        found.add_columns(source, &file.path, &header.columns)?;
         let rows = header.groups.iter().map(|it| *it as u64).sum();
-        found.add_file(path, rows, header.groups);
+        found.add_file(file, rows, header.groups);
     }
     Ok(found)
 }
 
-fn from_texts(source: &Source, csv: &Csv<'_>, null_values: &[String], paths: &[PathBuf], keep: bool) -> Result<Found> {
+fn from_texts(source: &Source, csv: &Csv<'_>, null_values: &[String], files: &[Located], keep: bool) -> Result<Found> {
     let mut found = Found::default();
     let mut inferred: Vec<Inferred> = Vec::new();
     let mut texts = Texts::new();
-    for path in paths {
-        let header = csv.header(path)?;
-        csv.check_separator(path, &header)?;
+    for file in files {
+        let header = csv.header(&file.local)?;
+        csv.check_separator(&file.local, &header)?;
         let columns: Vec<_> = header.into_iter().map(|it| (it, DataType::String)).collect();
-        found.add_columns(source, path, &columns)?;
+        found.add_columns(source, &file.path, &columns)?;
         inferred.resize(found.raw.len(), Inferred::default());
         let (first_row, mut rows, mut pieces) = (found.first_row(), 0, Vec::new());
-        csv.each(path, None, |frame| {
+        csv.each(&file.local, None, |frame| {
             for (column, inferred) in found.raw.iter().zip(&mut inferred) {
                 if let Ok(texts) = frame.column(&column.file_name).and_then(pl::Column::str) {
                     inferred.see(texts, null_values, first_row + rows);
@@ -229,7 +231,7 @@ fn from_texts(source: &Source, csv: &Csv<'_>, null_values: &[String], paths: &[P
             }
             Ok(())
         })?;
-        found.add_file(path, rows, Vec::new());
+        found.add_file(file, rows, Vec::new());
         texts.push(pieces);
     }
     for (column, inferred) in found.raw.iter_mut().zip(&inferred) {
@@ -273,7 +275,7 @@ impl SourceSchema {
     pub(crate) fn rows_in(&self, files: &BTreeSet<PathBuf>) -> u64 {
         self.files
             .iter()
-            .filter(|it| files.contains(&it.path))
+            .filter(|it| files.contains(&it.file.path))
             .map(|it| it.rows)
             .sum()
     }

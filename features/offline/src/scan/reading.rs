@@ -84,7 +84,7 @@ impl<'a> Reading<'a> {
 
     /// Only rows of these files.
     pub(crate) fn in_files(mut self, files: &BTreeSet<PathBuf>) -> Self {
-        self.files.retain(|it| files.contains(&it.path));
+        self.files.retain(|it| files.contains(&it.file.path));
         self
     }
 
@@ -149,7 +149,7 @@ impl<'a> Reading<'a> {
                 let names: Vec<String> = self.raw.iter().map(|it| it.file_name.clone()).collect();
                 for file in &self.files {
                     let mut row = file.first_row;
-                    csv.each(&file.path, Some(&names), |piece| {
+                    csv.each(&file.file.local, Some(&names), |piece| {
                         let rows = piece.height() as u64;
                         take(self.typed(&piece, null_values, row)?, row)?;
                         row += rows;
@@ -169,7 +169,7 @@ impl<'a> Reading<'a> {
     ) -> Result<()> {
         let names: Vec<String> = self.raw.iter().map(|it| it.file_name.clone()).collect();
         for (start, rows) in slices(&file.groups, size) {
-            let mut frame = parquet::read(self.schema.name(), &file.path, &names, (start, rows))?;
+            let mut frame = parquet::read(self.schema.name(), &file.file.local, &names, (start, rows))?;
             self.name_and_widen(&mut frame)?;
             take(frame, file.first_row + start as u64)?;
         }

@@ -1,9 +1,9 @@
 //! What users get wrong: one sentence each that says what, where, and what to do.
 
-use foretell_features::{Ahead, Cutoffs, LabelSpec, Population, Span, TrainingSetSpec};
-use foretell_features_offline::OfflineStore;
+use foretell_features::{Ahead, Column, Cutoffs, EntityFrame, LabelSpec, Population, Span, Table, TrainingSetSpec};
+use foretell_features_offline::{OfflineStore, write_parquet};
 
-use crate::common::{Project, at, refs};
+use crate::common::{Project, at, key, refs, row_text};
 
 /// The error of reading source `rows` whole.
 fn check(toml: &str, csv: Option<&str>, expected: &[&str]) {
@@ -240,5 +240,111 @@ fn unknown_names_come_with_the_nearest() {
     ];
     for (message, part) in cases {
         assert!(message.contains(part), "`{part}` is missing in: {message}");
+    }
+}
+
+/// The error of joining view `rows` over several files.
+fn joined(toml: &str, files: &[(&str, &str)]) -> Result<String, String> {
+    let project = Project::new(toml, files);
+    let store = OfflineStore::open(project.definitions.clone(), project.folder.path()).map_err(|it| it.to_string())?;
+    let frame = EntityFrame::new(vec![key("1"), key("2")], vec![at("2024-01-02"); 2]);
+    let table = store
+        .historical(&frame, &refs(&["rows:*"]), &[])
+        .map_err(|it| it.to_string())?;
+    Ok(format!("{} {}", row_text(&table, 0), row_text(&table, 1)))
+}
+
+fn over_files(features: &str) -> String {
+    with("event_time = \"t\"", features).replace("rows.csv", "rows-*.csv")
+}
+
+#[test]
+fn a_column_missing_in_one_of_many_files_names_both_files_where_it_is_used() {
+    let files = [
+        ("rows-1.csv", "k,t,v,w\n1,2024-01-01,1,1\n"),
+        ("rows-2.csv", "k,t,w\n2,2024-01-01,2\n"),
+        ("rows-3.csv", "k,t,v,w\n3,2024-01-01,3,3\n"),
+    ];
+    let error = joined(&over_files(LATEST), &files).unwrap_err();
+    for part in ["source `rows`", "rows-2.csv", "no column `v`", "rows-1.csv"] {
+        assert!(error.contains(part), "`{part}` is missing in: {error}");
+    }
+    let other = joined(&over_files("features = { w = { latest = \"w\" } }"), &files);
+    assert_eq!(other, Ok("1 2".to_owned()), "what every file has can be used");
+    let project = Project::new(&over_files(LATEST), &files);
+    let error = project.open().source_schema("rows").unwrap_err().to_string();
+    assert!(
+        error.contains("rows-2.csv"),
+        "a check of the whole source says it too: {error}"
+    );
+}
+
+#[test]
+fn a_column_of_two_types_in_two_files_names_the_file() {
+    let project = Project::new(&over_files(LATEST).replace("csv", "parquet"), &[]);
+    let write = |name: &str, column: Column| {
+        let table = Table::new()
+            .with("k", Column::Int(vec![Some(1)]))
+            .with("t", Column::Time(vec![Some(at("2024-01-01"))]))
+            .with("v", column);
+        write_parquet(&project.folder.path().join(name), &table).unwrap();
+    };
+    let frame = EntityFrame::new(vec![key("1")], vec![at("2024-01-02")]);
+    write("rows-1.parquet", Column::Int(vec![Some(7)]));
+    write("rows-2.parquet", Column::Float(vec![Some(7.5)]));
+    let widened = project.open().historical(&frame, &refs(&["rows:v"]), &[]).unwrap();
+    assert_eq!(row_text(&widened, 0), "7.5", "integers and doubles are doubles");
+    write("rows-2.parquet", Column::Str(vec![Some("x".into())]));
+    let error = project
+        .open()
+        .historical(&frame, &refs(&["rows:v"]), &[])
+        .unwrap_err()
+        .to_string();
+    for part in ["rows-2.parquet", "`v`", "string", "int64"] {
+        assert!(error.contains(part), "`{part}` is missing in: {error}");
+    }
+}
+
+#[test]
+fn times_of_several_zones_naive_times_and_dates_meet_in_utc() {
+    let csv = "k,t,v\n1,2024-01-02T00:59:59+01:00,berlin\n1,2024-01-01 23:59:58,naive\n\
+               2,2024-01-02,date\n2,2024-01-01T16:00:01-08:00,later\n";
+    let answers = joined(&with("event_time = \"t\"", LATEST), &[("rows.csv", csv)]);
+    assert_eq!(answers, Ok("berlin date".to_owned()));
+}
+
+#[test]
+fn nan_is_null_infinities_are_numbers_and_null_keys_match_nobody() {
+    let project = Project::new(
+        &with("event_time = \"t\"", "latest = \"*\"").replace("csv", "parquet"),
+        &[],
+    );
+    let day = Some(at("2024-01-01"));
+    // Written as it comes from outside: NaN itself, not null.
+    let values = vec![Some(f64::NAN), Some(f64::INFINITY), Some(f64::NEG_INFINITY), Some(1.0)];
+    let table = Table::new()
+        .with("k", Column::Int(vec![Some(1), Some(2), Some(3), None]))
+        .with("t", Column::Time(vec![day; 4]))
+        .with("v", Column::Float(values));
+    write_parquet(&project.folder.path().join("rows.parquet"), &table).unwrap();
+    let keys = ["1", "2", "3", "-"].map(key).to_vec();
+    let frame = EntityFrame::new(keys, vec![at("2024-01-02"); 4]);
+    let joined = project.open().historical(&frame, &refs(&["rows:v"]), &[]).unwrap();
+    let answers: Vec<String> = (0..4).map(|row| row_text(&joined, row)).collect();
+    assert_eq!(answers, ["-", "inf", "-inf", "-"]);
+}
+
+#[test]
+fn a_wrong_type_in_an_expression_says_where() {
+    for features in [
+        "features = { v = { latest = \"v + 'a'\" } }",
+        "features = { v = { count = \"*\", where = \"v\", window = \"1d\" } }",
+    ] {
+        let error = joined(
+            &with("event_time = \"t\"", features),
+            &[("rows.csv", "k,t,v\n1,2024-01-01,1\n")],
+        )
+        .unwrap_err();
+        assert!(error.contains("feature `v`") && !error.contains('\n'), "{error}");
     }
 }

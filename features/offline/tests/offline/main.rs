@@ -10,6 +10,7 @@ mod point_in_time;
 mod public_data;
 mod scan;
 mod series;
+mod sources;
 mod training;
 mod validate;
 mod windows;

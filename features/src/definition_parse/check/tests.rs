@@ -240,7 +240,7 @@ x = 1
             features/0.toml:5: source.orders.path: `path` is missing; it is a text
             features/0.toml:6: source.orders.pth: unknown key `pth`; did you mean `path`?
             features/0.toml:7: source.orders.evnt_time: unknown key `evnt_time`; did you mean `event_time`?
-            features/0.toml:9: source.notes.path: `notes.txt` is not .csv, .csv.gz or .parquet
+            features/0.toml:9: source.notes.path: `notes.txt` is not .csv, .csv.gz or .parquet; for a folder say what is in it, format = "parquet" or format = "csv"
             features/0.toml:12: source.lines.separator: only CSV files have this; a Parquet file needs none
             features/0.toml:13: source.lines.key: a source's key is "row" (the file row is the entity) or left out (columns named as the entity's key). got=`id`
             features/0.toml:14: source.lines.known_time: a source with `known_time` also needs `event_time`
@@ -403,5 +403,43 @@ excpt = []
         features/1.toml:28: service.c: `except` leaves no feature; take something out of it
         features/1.toml:31: service.c.excpt: unknown key `excpt`; did you mean `except`?
         features/1.toml:32: service.d.features: `features` is missing; it is a list"#]],
+    );
+}
+
+#[test]
+fn a_derived_feature_computed_from_itself_shows_the_circle() {
+    check(
+        &[
+            "[entity.k]\nkey = { k = \"int64\" }\n[derived.k]\na = \"b + 1\"\nb = \"c * 2\"\nc = \"a - b\"\nd = \"d + 1\"\n",
+        ],
+        expect![[r#"
+            features/0.toml:4: derived.k.a: it is computed from itself: a <- b <- c <- a; break the circle
+            features/0.toml:5: derived.k.b: it is computed from itself: b <- c <- b; break the circle
+            features/0.toml:7: derived.k.d: it is computed from itself: d <- d; break the circle"#]],
+    );
+}
+
+#[test]
+fn files_without_extension_say_their_format_and_columns_can_be_renamed() {
+    let toml = r#"
+        [source.events]
+        path = "events"
+        format = "csv"
+        separator = ";"
+        rename = { cust_no = "customer_id", "Order Date" = "ordered_at" }
+    "#;
+    let read = read(&[toml]).unwrap_or_else(|problems| panic!("{problems}"));
+    let events = &read.sources["events"];
+    assert!(matches!(events.format, Format::Csv { separator: b';', .. }));
+    let renamed = [("cust_no", "customer_id"), ("Order Date", "ordered_at")];
+    assert_eq!(events.rename, renamed.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    check(
+        &[
+            "[source.a]\npath = \"a\"\nformat = \"orc\"\n[source.b]\npath = \"b\"\n[source.c]\npath = \"c.csv\"\nrename = { x = \"z\", y = \"z\" }\n",
+        ],
+        expect![[r#"
+            features/0.toml:3: source.a.format: a source is "parquet" or "csv". got=`orc`
+            features/0.toml:5: source.b.path: `b` is not .csv, .csv.gz or .parquet; for a folder say what is in it, format = "parquet" or format = "csv"
+            features/0.toml:8: source.c.rename.y: two columns are renamed to `z`; choose another name for one"#]],
     );
 }
