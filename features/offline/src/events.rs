@@ -29,8 +29,8 @@ pub(crate) struct EventIndex {
     rows: Vec<u32>,
     /// When it happened; a snapshot's rows happened before all time.
     times: Vec<Timestamp>,
-    /// When it was learned of.
-    known: Option<Vec<Option<Timestamp>>>,
+    /// When it was learned of, in microseconds; [`UNKNOWN`] where nobody says.
+    known: Option<Vec<i64>>,
 }
 
 /// An entity at an instant.
@@ -43,6 +43,9 @@ pub(crate) struct Query {
 
 /// Rows of a snapshot hold at every time.
 const ALWAYS: Timestamp = Timestamp(i64::MIN);
+
+/// No time: before all others, so that it loses every tie.
+const UNKNOWN: i64 = i64::MIN;
 
 impl EventIndex {
     /// Groups and sorts the rows of a source by an entity's key; no entity is one group. Rows without key or event time are out.
@@ -58,27 +61,30 @@ impl EventIndex {
     ) -> Result<Self> {
         let columns = entity.map(|it| source.key_columns(it)).transpose()?.unwrap_or_default();
         let (keys, mut codes) = KeyIndex::of(&columns, source.n_rows());
-        let times = source.event_times()?;
+        let named = &source.schema.source;
+        let micros = |name: &Option<String>| name.as_deref().map(|it| source.micros(it, UNKNOWN)).transpose();
+        let times = micros(&named.event_time)?;
         if let Some(times) = &times {
-            let undated = codes.iter_mut().zip(times).filter(|(_, time)| time.is_none());
+            let undated = codes.iter_mut().zip(times).filter(|(_, time)| **time == UNKNOWN);
             undated.for_each(|(code, _)| *code = NO_KEY);
         }
         if let Some(admitted) = admitted {
             let left_out = codes.iter_mut().zip(admitted).filter(|(_, admitted)| !**admitted);
             left_out.for_each(|(code, _)| *code = NO_KEY);
         }
-        let known = source.known_times()?;
+        let known = micros(&named.known_time)?;
         let (starts, mut rows) = grouped(&codes, keys.len());
         drop(codes);
         if let Some(times) = &times {
-            let order = |row: u32| (times[row as usize], known.as_ref().and_then(|it| it[row as usize]), row);
+            let known = |row: u32| known.as_ref().map_or(UNKNOWN, |it| it[row as usize]);
+            let order = |row: u32| (times[row as usize], known(row), row);
             of_each(&starts, &mut rows).for_each(|rows| {
                 if !rows.is_sorted_by_key(|it| order(*it)) {
                     rows.sort_unstable_by_key(|it| order(*it));
                 }
             });
         }
-        let time = |row: &u32| times.as_ref().and_then(|it| it[*row as usize]).unwrap_or(ALWAYS);
+        let time = |row: &u32| times.as_ref().map_or(ALWAYS, |it| Timestamp(it[*row as usize]));
         Ok(Self {
             times: rows.par_iter().map(time).collect(),
             known: known.map(|known| rows.par_iter().map(|row| known[*row as usize]).collect()),
@@ -153,7 +159,7 @@ impl EventIndex {
     /// Whether an event was known at an instant.
     pub(crate) fn was_known(&self, event: usize, at: Timestamp, knowledge: Knowledge) -> bool {
         match (&self.known, knowledge) {
-            (Some(known), Knowledge::AsKnown) => known[event].is_some_and(|it| it <= at),
+            (Some(known), Knowledge::AsKnown) => known[event] != UNKNOWN && known[event] <= at.0,
             _ => true,
         }
     }
@@ -173,7 +179,11 @@ impl EventIndex {
     }
 
     pub(crate) fn known_time(&self, event: usize) -> Option<Timestamp> {
-        self.known.as_ref().and_then(|it| it[event])
+        self.known
+            .as_ref()
+            .map(|it| it[event])
+            .filter(|it| *it != UNKNOWN)
+            .map(Timestamp)
     }
 
     /// First and last event of all.

@@ -296,6 +296,7 @@ impl OfflineStore {
         let count = (size * PARTITIONS_PER_MEMORY)
             .div_ceil(self.memory.max(1))
             .clamp(2, MOST_PARTITIONS);
+        locked(&self.texts).remove(source);
         let spill = Arc::new(Spill::fill(schema, entity, &all, (count as usize, &self.temporary))?);
         spills.insert(key, spill.clone());
         Ok(Partitions::Spilled(spill, entity.clone()))

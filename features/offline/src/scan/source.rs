@@ -111,10 +111,11 @@ impl SourceFrame {
         name.map(|it| self.polars_column(it).map(to_times)).transpose()
     }
 
-    /// When each row was learned of, where the source knows.
-    pub(crate) fn known_times(&self) -> Result<Option<Vec<Option<Timestamp>>>> {
-        let name = self.schema.source.known_time.as_deref();
-        name.map(|it| self.polars_column(it).map(to_times)).transpose()
+    /// The microseconds of a time column, and what to put where there is no time.
+    pub(crate) fn micros(&self, name: &str, no_time: i64) -> Result<Vec<i64>> {
+        let series = self.polars_column(name)?.as_materialized_series();
+        let times = series.datetime().expect("a time column was read as times").physical();
+        Ok(times.iter().map(|it| it.unwrap_or(no_time)).collect())
     }
 
     /// A text column read as times; the first value that is none is named.
