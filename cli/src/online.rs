@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
-use foretell_features_online::{FjallStore, OnlineStore};
+use foretell_features_online::{FjallStore, OnlineFeatures};
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper_util::client::legacy::Client;
@@ -20,7 +20,7 @@ use crate::project::Project;
 #[derive(Debug)]
 pub(crate) enum Online {
     /// No server runs: the store itself.
-    Store(Arc<dyn OnlineStore>),
+    Store(OnlineFeatures),
     /// Through the server at this address.
     Server(SocketAddr),
 }
@@ -31,8 +31,15 @@ impl Online {
         if let Some(address) = running_server(project).await {
             return Ok(Online::Server(address));
         }
-        Ok(Online::Store(Arc::new(FjallStore::open(&project.settings.online)?)))
+        Ok(Online::Store(open_store(project).await?))
     }
+}
+
+/// The project's online store, in this process.
+pub(crate) async fn open_store(project: &Project) -> Result<OnlineFeatures> {
+    let settings = &project.settings;
+    let store = FjallStore::open_with(&settings.online, settings.durability)?;
+    Ok(OnlineFeatures::open(Arc::new(store)).await?)
 }
 
 /// The server of this project, where one answers.

@@ -39,6 +39,7 @@ pub(crate) fn router(app: App, extra: Router) -> Router {
     let ours = Router::new()
         .route("/v1/predict/{model}", post(native::predict))
         .route("/v1/models", get(native::models))
+        .route("/v1/views", get(native::views))
         .merge(open_inference::routes())
         .merge(feast::routes())
         .merge(operations::routes())

@@ -1,9 +1,8 @@
 //! The feature server's routes.
 
-use foretell_features_online::OnlineStore;
 use serde_json::json;
 
-use crate::house::House;
+use crate::house::{House, NOW, key, purchases};
 
 const READ: &str = "/get-online-features";
 
@@ -94,18 +93,16 @@ async fn pushed_rows_are_computed_and_filtered_like_the_source() {
     });
     let push = json!({"push_source_name": "customers", "df": df, "to": "online"});
     assert_eq!(house.post("/push", push).await.0, 200);
-    let rows = house
-        .online
-        .get("purchases", &[crate::house::key("eve"), crate::house::key("tom")])
-        .await
-        .unwrap();
-    let values = &rows[0].as_ref().unwrap().values;
+    let view = purchases(&house.online).await;
+    let keys = [key("eve"), key("tom")];
+    let read = house.online.read(&view, &keys, &view.project_all(), NOW).await.unwrap();
+    let values: Vec<_> = read.row(0).iter().map(|it| &it.value).collect();
     assert_eq!(
         json!(values),
         json!(["pro", 60.0, 2]),
         "computed columns, expressions and casts as offline"
     );
-    assert_eq!(rows[1], None, "the source's filter holds");
+    assert_eq!(read.found, [true, false], "the source's filter holds");
 }
 
 #[tokio::test]

@@ -9,9 +9,9 @@ use axum::http::Request;
 use foretell_features::row::KeyPart;
 use foretell_features::{
     About, DataType, Definitions, Entity, EntityKey, Feature, FeatureKind, FeatureRow, Format, Source, SourceKey, Span,
-    Timestamp, Value, View,
+    Timestamp, Value, View, ViewDefinition,
 };
-use foretell_features_online::{MemoryStore, OnlineStore};
+use foretell_features_online::{MemoryStore, OnlineFeatures, OnlineView};
 use foretell_inference::PackageFiles;
 use foretell_inference::testing::{tiny_churn_package, tiny_churn_package_with, tiny_derived_package};
 use foretell_registry::{PackageFile, PromoteRequest, PublishRequest, Registry, Stamp};
@@ -25,7 +25,7 @@ pub(crate) const NOW: Timestamp = Timestamp(100 * 86_400_000_000);
 
 pub(crate) struct House {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) online: Arc<MemoryStore>,
+    pub(crate) online: OnlineFeatures,
     pub(crate) service: PredictService,
     router: Router,
 }
@@ -46,7 +46,7 @@ impl House {
         Self::of(dependencies.0, dependencies.1).await
     }
 
-    pub(crate) async fn of(dependencies: Dependencies, online: Arc<MemoryStore>) -> Self {
+    pub(crate) async fn of(dependencies: Dependencies, online: OnlineFeatures) -> Self {
         let registry = Arc::clone(&dependencies.registry);
         let service = PredictService::new(dependencies).await.unwrap();
         service.refresh().await.unwrap();
@@ -100,7 +100,7 @@ impl House {
 }
 
 /// The packages published as versions of the models they name, the first of each as champion, and a filled store.
-pub(crate) async fn dependencies(packages: &[PackageFiles]) -> (Dependencies, Arc<MemoryStore>) {
+pub(crate) async fn dependencies(packages: &[PackageFiles]) -> (Dependencies, OnlineFeatures) {
     let registry = Arc::new(Registry::open("memory:").unwrap());
     for package in packages {
         let version = publish(&registry, package.clone()).await;
@@ -108,12 +108,11 @@ pub(crate) async fn dependencies(packages: &[PackageFiles]) -> (Dependencies, Ar
             promote(&registry, &version.0, 1).await;
         }
     }
-    let online = Arc::new(MemoryStore::new());
+    let online = OnlineFeatures::open(Arc::new(MemoryStore::new())).await.unwrap();
     fill(&online).await;
-    let store = Arc::clone(&online) as Arc<dyn OnlineStore>;
     let dependencies = Dependencies {
         definitions: Arc::new(definitions()),
-        ..Dependencies::new(registry, store, Clock::Fixed(NOW))
+        ..Dependencies::new(registry, online.clone(), Clock::Fixed(NOW))
     };
     (dependencies, online)
 }
@@ -152,14 +151,22 @@ pub(crate) fn key(name: &str) -> EntityKey {
     EntityKey(vec![KeyPart::Str(name.into())])
 }
 
-async fn fill(online: &MemoryStore) {
-    let columns = [
+/// The house's one view.
+pub(crate) async fn purchases(online: &OnlineFeatures) -> Arc<OnlineView> {
+    let inputs = [
+        ("customer_id", DataType::String),
+        ("seen_at", DataType::Timestamp),
         ("plan", DataType::String),
-        ("spend_90d", DataType::Double),
-        ("orders_90d", DataType::Int64),
+        ("amount", DataType::Double),
+        ("orders", DataType::Int64),
     ];
-    let columns = columns.map(|(name, data_type)| (name.to_owned(), data_type)).to_vec();
-    online.define("purchases", &columns).await.unwrap();
+    let inputs = inputs.map(|(name, data_type)| (name.to_owned(), data_type)).to_vec();
+    let definition = ViewDefinition::of(&definitions(), "purchases", inputs).unwrap();
+    online.define(&definition).await.unwrap()
+}
+
+async fn fill(online: &OnlineFeatures) {
+    let view = purchases(online).await;
     let row = |days: i64, values: [Value; 3]| FeatureRow {
         event_time: NOW.minus(Span::days(days)),
         known_time: None,
@@ -176,7 +183,7 @@ async fn fill(online: &MemoryStore) {
             row(700, [Value::text("pro"), Value::Float(120.5), Value::Int(5)]),
         ),
     ];
-    online.put("purchases", rows).await.unwrap();
+    online.put(&view, rows).await.unwrap();
 }
 
 fn definitions() -> Definitions {
@@ -210,6 +217,7 @@ fn definitions() -> Definitions {
         entity: Some("customer".to_owned()),
         source: "customers".to_owned(),
         max_age: Some(Span::days(365)),
+        retention: None,
         all_columns: false,
         expect: Vec::new(),
         features: vec![

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use foretell_features::{FeatureRead, FeatureRow, Status, Timestamp, Value};
+use foretell_features::{EntityKey, FeatureRead, Status, Timestamp, Value};
+use foretell_features_online::{OnlineView, ViewReads};
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Columns, key_columns, keys, n_rows, view};
@@ -106,29 +107,21 @@ async fn references(app: &App, name: &str) -> Result<Vec<Wanted>, ServeError> {
             feature: feature.to_owned(),
         }]);
     }
-    let columns = app
-        .service
-        .dependencies()
-        .online
-        .schema(view)
-        .await?
-        .unwrap_or_default();
-    Ok(columns
-        .into_iter()
-        .map(|it| Wanted {
-            view: view.to_owned(),
-            feature: it.0,
-        })
-        .collect())
+    let stored = app.service.dependencies().online.view(view, None).await?;
+    let names = stored.columns().iter().map(|it| it.0.clone());
+    let wanted = names.map(|feature| Wanted {
+        view: view.to_owned(),
+        feature,
+    });
+    Ok(wanted.collect())
 }
 
 /// The rows of one view for all entities of the request.
 struct ViewAnswer {
-    name: String,
-    columns: std::sync::Arc<foretell_features_online::ViewSchema>,
-    rows: Vec<Option<FeatureRow>>,
-    max_age: Option<foretell_features::Span>,
-    now: Timestamp,
+    view: std::sync::Arc<OnlineView>,
+    reads: ViewReads,
+    /// Per entity, its place among the keys read; none where a part of its key is null.
+    places: Vec<Option<usize>>,
 }
 
 impl ViewAnswer {
@@ -136,34 +129,26 @@ impl ViewAnswer {
         let dependencies = app.service.dependencies();
         let view = view(&dependencies.definitions, name)?;
         let keys = keys(key_columns(&dependencies.definitions, view)?, entities, n)?;
-        let some: Vec<_> = keys.iter().flatten().cloned().collect();
-        let stored = dependencies.online.read(name, &some).await?;
-        let mut found = stored.rows.into_iter();
-        let rows = keys
-            .iter()
-            .map(|key| key.as_ref().and_then(|_| found.next().flatten()))
-            .collect();
-        let (columns, max_age, now) = (stored.columns, view.max_age, dependencies.clock.now());
-        Ok(Self {
-            name: name.to_owned(),
-            columns,
-            rows,
-            max_age,
-            now,
-        })
+        let some: Vec<EntityKey> = keys.iter().flatten().cloned().collect();
+        let view = dependencies.online.view(name, None).await?;
+        let now = dependencies.clock.now();
+        let reads = dependencies.online.read(&view, &some, &view.project_all(), now).await?;
+        let mut next = 0..;
+        let places = keys.iter().map(|key| key.as_ref().and_then(|_| next.next())).collect();
+        Ok(Self { view, reads, places })
     }
 
     fn column(&self, feature: &str) -> Result<ColumnAnswer, ServeError> {
         let unknown = || {
-            let hint = hint(feature, self.columns.iter().map(|it| it.0.as_str()));
-            ServeError::NotFound(format!("unknown feature `{}:{feature}`{hint}", self.name))
+            let hint = hint(feature, self.view.columns().iter().map(|it| it.0.as_str()));
+            ServeError::NotFound(format!("unknown feature `{}:{feature}`{hint}", self.view.id.view))
         };
-        let at = self.columns.iter().position(|it| it.0 == feature).ok_or_else(unknown)?;
-        let read = |row: &Option<FeatureRow>| match row {
+        let at = self.view.feature(feature).ok_or_else(unknown)?;
+        let read = |place: &Option<usize>| match place {
             None => FeatureRead::NOT_FOUND,
-            Some(row) => FeatureRead::of(row, at, self.now, self.max_age),
+            Some(place) => self.reads.row(*place)[at].clone(),
         };
-        Ok(ColumnAnswer::of(self.rows.iter().map(read)))
+        Ok(ColumnAnswer::of(self.places.iter().map(read)))
     }
 }
 

@@ -1,13 +1,12 @@
 //! `/write-to-online-store` and `/push` write rows; `/materialize` asks the offline engine to.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use foretell_features::{
-    DataType, Definitions, EntityKey, FeatureKind, FeatureRow, MaterializeReport, Source, Timestamp, Value, View,
+    DataType, Definitions, EntityKey, FeatureRow, MaterializeReport, MaterializeRequest, Source, Timestamp, Value, View,
 };
+use foretell_features_online::SourceRows;
 use serde::Deserialize;
 
 use super::frame::{Columns, column, key_columns, keys, n_rows, view};
@@ -39,22 +38,32 @@ struct Materialize {
     start_ts: Option<String>,
     end_ts: Option<String>,
     feature_views: Option<Vec<String>>,
+    #[serde(default)]
+    incremental: bool,
 }
 
-/// Rows of one view, with features as columns.
+/// Rows of one view: its features as columns, or, where it aggregates, the columns of its source.
 pub(crate) async fn write_to_online_store(State(app): State<App>, body: Body) -> Result<Json<()>, ServeError> {
     let asked: Write = body.json()?;
     let dependencies = app.service.dependencies();
     let view = view(&dependencies.definitions, &asked.feature_view_name)?;
-    let columns = schema(&app, &view.name).await?;
+    let stored = dependencies.online.view(&view.name, None).await?;
+    if stored.plan.has_windows() {
+        let rows = source_rows(asked.df)?;
+        dependencies
+            .online
+            .push_to(&stored, &rows, dependencies.clock.now())
+            .await?;
+        return Ok(Json(()));
+    }
     let rows = Rows::of(&dependencies.definitions, view, &asked.df)?;
     let feature = |(name, data_type): &(String, DataType)| typed(name, *data_type, column(&asked.df, name)?.to_vec());
-    let features = columns.iter().map(feature).collect::<Result<Vec<_>, _>>()?;
-    dependencies.online.put(&view.name, rows.with(features)).await?;
+    let features = stored.columns().iter().map(feature).collect::<Result<Vec<_>, _>>()?;
+    dependencies.online.put(&stored, rows.with(features)).await?;
     Ok(Json(()))
 }
 
-/// Rows of a source; every view on it whose features are latest values takes them.
+/// Rows of a source: every view on it takes them.
 pub(crate) async fn push(State(app): State<App>, body: Body) -> Result<StatusCode, ServeError> {
     let asked: Push = body.json()?;
     if let Some(to) = asked.to.as_deref().filter(|it| *it != "online") {
@@ -63,36 +72,24 @@ pub(crate) async fn push(State(app): State<App>, body: Body) -> Result<StatusCod
         )));
     }
     let dependencies = app.service.dependencies();
-    let definitions = &dependencies.definitions;
-    let source = source(definitions, &asked.push_source_name)?;
-    let df = computed(source, asked.df)?;
-    let views: Vec<&View> = definitions
-        .views
-        .values()
-        .filter(|it| it.source == source.name)
-        .collect();
-    if let Some(windowed) = views
-        .iter()
-        .find(|it| it.features.iter().any(|it| latest(&it.kind).is_none()))
-    {
-        let message = format!(
-            "view `{}` counts over windows, which one row does not give; materialize it",
-            windowed.name
-        );
-        return Err(ServeError::Request(message));
-    }
-    let mut writes = Vec::new();
-    for view in views {
-        let columns = schema(&app, &view.name).await?;
-        writes.push((
-            view,
-            Rows::of(definitions, view, &df)?.with(pushed(view, &columns, &df)?),
-        ));
-    }
-    for (view, rows) in writes {
-        dependencies.online.put(&view.name, rows).await?;
-    }
+    let source = source(&dependencies.definitions, &asked.push_source_name)?;
+    let rows = source_rows(asked.df)?;
+    dependencies
+        .online
+        .push(&source.name, &rows, dependencies.clock.now())
+        .await?;
     Ok(StatusCode::OK)
+}
+
+/// Columns as rows.
+fn source_rows(df: Columns) -> Result<SourceRows, ServeError> {
+    let n = n_rows(&df)?;
+    let (columns, values): (Vec<String>, Vec<Vec<Value>>) = df.into_iter().unzip();
+    let rows = (0..n).map(|row| values.iter().map(|it| it[row].clone()).collect());
+    Ok(SourceRows {
+        rows: rows.collect(),
+        columns,
+    })
 }
 
 pub(crate) async fn materialize(State(app): State<App>, body: Body) -> Result<Json<()>, ServeError> {
@@ -102,12 +99,12 @@ pub(crate) async fn materialize(State(app): State<App>, body: Body) -> Result<Js
         .as_deref()
         .ok_or_else(|| ServeError::request("missing `start_ts`; send an ISO time"))?;
     let from = time("start_ts", from)?;
-    run(&app, &asked, Some(from)).await?;
+    run(&app, &asked, Some(from), false).await?;
     Ok(Json(()))
 }
 
 pub(crate) async fn materialize_incremental(State(app): State<App>, body: Body) -> Result<Json<()>, ServeError> {
-    run(&app, &body.json_or_empty()?, None).await?;
+    run(&app, &body.json_or_empty()?, None, true).await?;
     Ok(Json(()))
 }
 
@@ -119,15 +116,27 @@ pub(crate) async fn materialize_with_report(
 ) -> Result<Json<Vec<MaterializeReport>>, ServeError> {
     let asked: Materialize = body.json_or_empty()?;
     let from = asked.start_ts.as_deref().map(|it| time("start_ts", it)).transpose()?;
-    run(&app, &asked, from).await.map(Json)
+    run(&app, &asked, from, asked.incremental).await.map(Json)
 }
 
-async fn run(app: &App, asked: &Materialize, from: Option<Timestamp>) -> Result<Vec<MaterializeReport>, ServeError> {
+async fn run(
+    app: &App,
+    asked: &Materialize,
+    from: Option<Timestamp>,
+    incremental: bool,
+) -> Result<Vec<MaterializeReport>, ServeError> {
     let dependencies = app.service.dependencies();
+    let now = dependencies.clock.now();
     let to = asked
         .end_ts
         .as_deref()
-        .map_or_else(|| Ok(dependencies.clock.now()), |it| time("end_ts", it))?;
+        .map_or_else(|| Ok(now), |it| time("end_ts", it))?;
+    if to > now {
+        let message = format!(
+            "`end_ts` {to} is in the future, it is {now}; events until then would be missed. Send now or earlier"
+        );
+        return Err(ServeError::Request(message));
+    }
     let views = asked.feature_views.clone().unwrap_or_default();
     for name in &views {
         view(&dependencies.definitions, name)?;
@@ -137,7 +146,14 @@ async fn run(app: &App, asked: &Materialize, from: Option<Timestamp>) -> Result<
         ServeError::Unsupported(advice.to_owned())
     };
     let offline = dependencies.offline.as_ref().ok_or_else(without)?;
-    Ok(offline.materialize(&views, from, to).await?)
+    let request = MaterializeRequest {
+        views,
+        from,
+        to,
+        now,
+        incremental,
+    };
+    Ok(offline.materialize(request).await?)
 }
 
 /// Keys and times of the rows of a request; rows with a null key are left out.
@@ -198,82 +214,12 @@ impl Rows {
     }
 }
 
-async fn schema(app: &App, view: &str) -> Result<foretell_features_online::ViewSchema, ServeError> {
-    let unknown = || foretell_features_online::OnlineError::UnknownView { view: view.to_owned() };
-    Ok(app
-        .service
-        .dependencies()
-        .online
-        .schema(view)
-        .await?
-        .ok_or_else(unknown)?)
-}
-
 fn source<'a>(definitions: &'a Definitions, name: &str) -> Result<&'a Source, ServeError> {
     let unknown = || {
         let hint = hint(name, definitions.sources.keys().map(String::as_str));
         ServeError::NotFound(format!("unknown push source `{name}`{hint}"))
     };
     definitions.sources.get(name).ok_or_else(unknown)
-}
-
-/// The source's computed columns beside the file columns that were sent; rows that its filter drops are dropped.
-fn computed(source: &Source, mut df: Columns) -> Result<Columns, ServeError> {
-    let n = n_rows(&df)?;
-    for (name, expression) in &source.columns {
-        let values = (0..n)
-            .map(|row| expression.evaluate(&|column| at(&df, column, row)))
-            .collect();
-        df.insert(name.clone(), values);
-    }
-    let Some(filter) = &source.filter else { return Ok(df) };
-    let kept: Vec<bool> = (0..n)
-        .map(|row| filter.evaluate(&|column| at(&df, column, row)) == Value::Bool(true))
-        .collect();
-    for values in df.values_mut() {
-        let mut kept = kept.iter();
-        values.retain(|_| kept.next().copied().unwrap_or(false));
-    }
-    Ok(df)
-}
-
-/// The features of a view from the rows of its source, in the order of the stored columns.
-fn pushed(
-    view: &View,
-    columns: &foretell_features_online::ViewSchema,
-    df: &Columns,
-) -> Result<Vec<Vec<Value>>, ServeError> {
-    let n = n_rows(df)?;
-    let by_name: BTreeMap<&str, _> = view
-        .features
-        .iter()
-        .map(|it| (it.name.as_str(), latest(&it.kind)))
-        .collect();
-    let feature = |(name, data_type): &(String, DataType)| {
-        // A view of all columns (`latest = "*"`) has features that its definition does not list.
-        let Some(Some(expression)) = by_name.get(name.as_str()) else {
-            return typed(name, *data_type, column(df, name)?.to_vec());
-        };
-        for needed in expression.columns() {
-            column(df, needed)?;
-        }
-        let values = (0..n)
-            .map(|row| expression.evaluate(&|column| at(df, column, row)))
-            .collect();
-        typed(name, *data_type, values)
-    };
-    columns.iter().map(feature).collect()
-}
-
-fn latest(kind: &FeatureKind) -> Option<&foretell_features::Expression> {
-    match kind {
-        FeatureKind::Latest { value } => Some(value),
-        FeatureKind::Aggregate { .. } => None,
-    }
-}
-
-fn at(df: &Columns, column: &str, row: usize) -> Value {
-    df.get(column).map_or(Value::Null, |it| it[row].clone())
 }
 
 fn typed(name: &str, data_type: DataType, values: Vec<Value>) -> Result<Vec<Value>, ServeError> {
