@@ -113,6 +113,9 @@ pub(crate) struct Materialize {
     /// Up to this instant [default: the project's clock]
     #[arg(long, value_name = "T")]
     pub to: Option<Timestamp>,
+    /// Only entities about which files have something new since the last time
+    #[arg(long)]
+    pub incremental: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -1,6 +1,7 @@
 //! `foretell`: train and serve churn, lifetime value, conversion, demand and revenue models from files.
 
 mod arguments;
+mod changes;
 mod data;
 mod demo;
 mod online;
@@ -33,7 +34,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.verb {
         Verb::Demo(verb) => verbs::demo::run(&common, verb).await,
         Verb::Init(verb) => verbs::init::run(&common, &verb),
-        Verb::Check => verbs::check::run(&common),
+        Verb::Check => verbs::check::run(&common).await,
         Verb::Doctor => verbs::doctor::run(&common).await,
         Verb::Features(verb) => verbs::features::run(&common, verb).await,
         Verb::Train(verb) => verbs::train::run(&common, verb).await,

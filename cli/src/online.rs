@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
-use foretell_features_online::{FjallStore, OnlineStore};
+use foretell_features_online::{FjallStore, OnlineFeatures};
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper_util::client::legacy::Client;
@@ -20,7 +20,7 @@ use crate::project::Project;
 #[derive(Debug)]
 pub(crate) enum Online {
     /// No server runs: the store itself.
-    Store(Arc<dyn OnlineStore>),
+    Store(OnlineFeatures),
     /// Through the server at this address.
     Server(SocketAddr),
 }
@@ -31,8 +31,15 @@ impl Online {
         if let Some(address) = running_server(project).await {
             return Ok(Online::Server(address));
         }
-        Ok(Online::Store(Arc::new(FjallStore::open(&project.settings.online)?)))
+        Ok(Online::Store(open_store(project).await?))
     }
+}
+
+/// The project's online store, in this process.
+pub(crate) async fn open_store(project: &Project) -> Result<OnlineFeatures> {
+    let settings = &project.settings;
+    let store = FjallStore::open_with(&settings.online, settings.durability)?;
+    Ok(OnlineFeatures::open(Arc::new(store)).await?)
 }
 
 /// The server of this project, where one answers.
@@ -101,19 +108,9 @@ async fn send(address: SocketAddr, request: hyper::http::request::Builder, body:
     };
     match status.is_success() {
         true => Ok(answer),
-        false => match error_of(&answer) {
+        false => match answer["error"].as_str() {
             Some(error) => bail!("{error}"),
             None => Err(anyhow!("the server at {address} answered {status}")),
         },
     }
-}
-
-/// `{"error": ".."}`; or, from the feature server's routes, a text that holds `{"message": ".."}`, or what the body lacks.
-fn error_of(answer: &Value) -> Option<String> {
-    let raised = answer.as_str().and_then(|it| serde_json::from_str::<Value>(it).ok());
-    let message = raised.as_ref().map(|it| &it["message"]);
-    let message = message.unwrap_or(&answer["error"]).as_str();
-    message
-        .or_else(|| answer["detail"][0]["msg"].as_str())
-        .map(str::to_owned)
 }

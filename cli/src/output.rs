@@ -116,6 +116,11 @@ impl Progress {
         }
     }
 
+    /// Says how much is done of work whose end is not known.
+    pub(crate) fn count(&self, what: &str, done: u64) {
+        self.set(what, done, done);
+    }
+
     /// Says where the work stands.
     pub(crate) fn set(&self, what: &str, done: u64, total: u64) {
         match &self.bar {

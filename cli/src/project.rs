@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use foretell_features::document::Section;
 use foretell_features::{Definitions, Document, Problem, Problems, Timestamp};
 use foretell_features_offline::OfflineStore;
+use foretell_features_online::Durability;
 use foretell_models::ModelSpec;
 use foretell_serving::Clock;
 
@@ -29,6 +30,7 @@ pub(crate) struct Settings {
     pub as_of: Option<Timestamp>,
     pub data: PathBuf,
     pub online: PathBuf,
+    pub durability: Durability,
     pub registry: String,
     pub tracking: String,
     pub http: String,
@@ -189,11 +191,13 @@ impl Settings {
         let registry = text_of(document, "registry", "url").unwrap_or_else(|| ".foretell/registry".to_owned());
         let tracking =
             text_of(document, "tracking", "url").unwrap_or_else(|| "sqlite:.foretell/tracking.db".to_owned());
+        let mut durability = Durability::default();
         if let Some(online) = document.table("online") {
             let store = online.get::<String>("store").unwrap_or_else(|| "embedded".to_owned());
             if store != "embedded" {
                 online.problem("store", format!("unknown store `{store}`; this build has `embedded`"));
             }
+            durability = durability_of(&online);
             online.refuse_unknown();
         }
         let serving = document.table("serving");
@@ -209,12 +213,28 @@ impl Settings {
             as_of,
             data: data.map_or_else(|| absolute_url(root, &offline).into(), Path::to_owned),
             online: root.join(".foretell/online"),
+            durability,
             registry: absolute_url(root, &registry),
             tracking,
             http: http.unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
             grpc: grpc.unwrap_or_else(|| "127.0.0.1:8001".to_owned()),
             request_log: request_log.unwrap_or(true),
         })
+    }
+}
+
+/// `durability = "sync"`: acknowledged writes outlive the machine, not only the process.
+fn durability_of(online: &Section<'_>) -> Durability {
+    match online.get::<String>("durability").as_deref() {
+        None | Some("buffer") => Durability::Buffer,
+        Some("sync") => Durability::Sync,
+        Some(other) => {
+            online.problem(
+                "durability",
+                format!("unknown durability `{other}`; use \"buffer\" or \"sync\""),
+            );
+            Durability::Buffer
+        }
     }
 }
 

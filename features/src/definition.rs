@@ -40,18 +40,19 @@ pub struct Definitions {
 }
 
 /// Whom or what features describe.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entity {
     /// Its name.
     pub name: EntityName,
     /// Key columns and types, in file order.
     pub key: Vec<(String, DataType)>,
     /// Description, owner, tags.
+    #[serde(skip)]
     pub about: About,
 }
 
 /// Where rows come from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// Its name.
     pub name: SourceName,
@@ -76,11 +77,13 @@ pub struct Source {
     /// One column per time step, to be unpivoted.
     pub wide: Option<WideColumns>,
     /// Description, owner, tags.
+    #[serde(skip)]
     pub about: About,
 }
 
 /// How the file is written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Format {
     /// Parquet.
     Parquet,
@@ -94,7 +97,8 @@ pub enum Format {
 }
 
 /// Where a source's entity key comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SourceKey {
     /// From columns named as the entity's key columns.
     #[default]
@@ -104,7 +108,7 @@ pub enum SourceKey {
 }
 
 /// `wide = { id = "V1", name = "series", value = "value", step = "step" }`: all other columns are time steps, in file order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WideColumns {
     /// The columns that identify the row and stay.
     pub id: Vec<String>,
@@ -115,7 +119,7 @@ pub struct WideColumns {
 }
 
 /// Features of one entity from one source.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct View {
     /// Its name.
     pub name: ViewName,
@@ -125,14 +129,18 @@ pub struct View {
     pub source: SourceName,
     /// Latest values older than this do not count.
     pub max_age: Option<Span>,
+    /// Online rows of entities without any event for this long are forgotten; never, where absent.
+    pub retention: Option<Span>,
     /// `latest = "*"`: every source column that is not a key or a time becomes a latest value of the same name, added to
     /// `features` once the file's columns are known (offline).
     pub all_columns: bool,
     /// The features, in file order.
     pub features: Vec<Feature>,
     /// What is expected of the source's rows, in file order.
+    #[serde(skip)]
     pub expect: Vec<Expectation>,
     /// Description, owner, tags.
+    #[serde(skip)]
     pub about: About,
 }
 
@@ -146,7 +154,7 @@ impl View {
 }
 
 /// One feature of a view.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Feature {
     /// Its name, unique in the view.
     pub name: String,
@@ -155,7 +163,8 @@ pub struct Feature {
 }
 
 /// How a feature is computed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FeatureKind {
     /// The newest value at the cutoff (event time, then known time; the newest null is a null).
     Latest {
@@ -176,7 +185,8 @@ pub enum FeatureKind {
 }
 
 /// Window aggregates. Over no events `count` and `sum` are 0 and all else is null.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Aggregation {
     /// Rows, or non-null values.
     Count,
@@ -261,6 +271,15 @@ impl fmt::Display for FeatureRef {
             FeatureRef::One(view, feature) => write!(f, "{view}:{feature}"),
             FeatureRef::Bare(name) => f.write_str(name),
         }
+    }
+}
+
+impl View {
+    /// Whether any feature aggregates over a window.
+    pub fn has_aggregates(&self) -> bool {
+        self.features
+            .iter()
+            .any(|it| matches!(it.kind, FeatureKind::Aggregate { .. }))
     }
 }
 

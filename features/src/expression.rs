@@ -161,6 +161,19 @@ pub enum Function {
 #[error("{0}")]
 pub struct ExpressionError(pub String);
 
+impl serde::Serialize for Expression {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Expression {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Expression::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 impl Expression {
     /// Reads the SQL text of one expression. Names are columns unless a `(` follows; `"double quotes"` hold odd names,
     /// `emp.var.rate` is one column with dots in its name, `'single quotes'` hold text.

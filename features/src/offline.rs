@@ -3,19 +3,39 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::definition::{SourceName, ViewName};
-use crate::table::Table;
+use crate::definition::ViewName;
 use crate::time::Timestamp;
+
+/// What is to be written into the online store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaterializeRequest {
+    /// These views; none named means all.
+    pub views: Vec<ViewName>,
+    /// Of latest values only rows that happened at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Events up to this instant, inclusive. It may not lie after `now`.
+    pub to: Timestamp,
+    /// The clock.
+    pub now: Timestamp,
+    /// Only entities about which files have something new since the last time; files are told apart by name, size and age.
+    pub incremental: bool,
+}
 
 /// What one materialization wrote for one view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaterializeReport {
     /// The view.
     pub view: ViewName,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
     /// Source rows read.
     pub rows_read: u64,
     /// Entities written.
     pub entities: u64,
+    /// Entities about which there was nothing new, or that an interrupted run had written already.
+    #[serde(default)]
+    pub skipped: u64,
     /// The instant up to which events count.
     pub to: Timestamp,
 }
@@ -28,14 +48,6 @@ pub struct OfflineError(pub String);
 /// The offline engine behind the server's `/materialize`. `foretell` hands in polars; `foretell-server` has none.
 #[async_trait]
 pub trait Offline: Send + Sync {
-    /// Writes the views' rows as of `to` into the online store; no view named means all.
-    async fn materialize(
-        &self,
-        views: &[ViewName],
-        from: Option<Timestamp>,
-        to: Timestamp,
-    ) -> Result<Vec<MaterializeReport>, OfflineError>;
-
-    /// Adds rows to a source's files, columns as the files name them. The same rows again change nothing.
-    async fn append(&self, source: &SourceName, rows: Table) -> Result<(), OfflineError>;
+    /// Writes what the files say of the views into the online store.
+    async fn materialize(&self, request: MaterializeRequest) -> Result<Vec<MaterializeReport>, OfflineError>;
 }

@@ -128,6 +128,31 @@ impl EntityKey {
     }
 }
 
+impl EntityKey {
+    /// The key whose [`EntityKey::encode`] these bytes are, `None` where they are of none.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut parts = Vec::new();
+        let mut rest = bytes;
+        while let Some((tag, after)) = rest.split_first() {
+            let (part, after) = match tag {
+                0 => {
+                    let (number, after) = after.split_first_chunk()?;
+                    (KeyPart::Int(i64::from_be_bytes(*number)), after)
+                }
+                1 => {
+                    let (len, after) = after.split_first_chunk()?;
+                    let (text, after) = after.split_at_checked(u32::from_be_bytes(*len) as usize)?;
+                    (KeyPart::Str(std::str::from_utf8(text).ok()?.into()), after)
+                }
+                _ => return None,
+            };
+            parts.push(part);
+            rest = after;
+        }
+        Some(EntityKey(parts))
+    }
+}
+
 impl KeyPart {
     /// The part as a value.
     pub fn value(&self) -> Value {
@@ -180,5 +205,29 @@ impl fmt::Display for EntityKey {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_back_from_its_bytes() {
+        let text = |it: &str| KeyPart::Str(it.into());
+        for parts in [
+            vec![],
+            vec![text("")],
+            vec![text("a"), KeyPart::Int(-7), text("ż")],
+            vec![KeyPart::Int(i64::MAX)],
+        ] {
+            let key = EntityKey(parts);
+            let bytes = key.encode();
+            assert_eq!(EntityKey::decode(&bytes), Some(key.clone()));
+            for cut in 1..bytes.len() {
+                assert_ne!(EntityKey::decode(&bytes[..cut]), Some(key.clone()), "cut at {cut}");
+            }
+        }
+        assert_eq!(EntityKey::decode(&[7]), None);
     }
 }

@@ -115,6 +115,9 @@ pub struct FeatureRead {
     pub name: String,
     /// The view.
     pub view: String,
+    /// The view's version that the model was trained on; another one may compute something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The view's feature.
     pub feature: String,
     /// Its type.

@@ -148,6 +148,7 @@ fn outputs() -> Vec<Output> {
 fn feature_plan(inputs: &[(&str, DataType)]) -> FeaturePlan {
     let read = |(name, data_type): &(&str, DataType)| FeatureRead {
         name: (*name).to_owned(),
+        version: None,
         view: "purchases".to_owned(),
         feature: (*name).to_owned(),
         data_type: *data_type,

@@ -93,8 +93,12 @@ impl ServeError {
             Self::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, tonic::Code::DeadlineExceeded),
             Self::Registry(it) if it.is_not_found() => (StatusCode::NOT_FOUND, tonic::Code::NotFound),
             Self::Registry(_) => (StatusCode::SERVICE_UNAVAILABLE, tonic::Code::Unavailable),
-            Self::Online(OnlineError::UnknownView { .. }) => (StatusCode::NOT_FOUND, tonic::Code::NotFound),
-            Self::Online(OnlineError::Schema { .. }) => (StatusCode::BAD_REQUEST, tonic::Code::InvalidArgument),
+            Self::Online(OnlineError::UnknownView { .. } | OnlineError::UnknownSource { .. }) => {
+                (StatusCode::NOT_FOUND, tonic::Code::NotFound)
+            }
+            Self::Online(OnlineError::Schema { .. } | OnlineError::Past { .. }) => {
+                (StatusCode::BAD_REQUEST, tonic::Code::InvalidArgument)
+            }
             Self::Online(_) => (StatusCode::SERVICE_UNAVAILABLE, tonic::Code::Unavailable),
             Self::Inference(InferenceError::UnknownSeries { .. }) => (StatusCode::NOT_FOUND, tonic::Code::NotFound),
             Self::Inference(

@@ -27,22 +27,11 @@ pub(crate) use domain::field_of;
 pub(crate) struct App {
     pub(crate) service: PredictService,
     pub(crate) limits: Limits,
-    pub(crate) materializing: feast::Materializing,
-}
-
-impl App {
-    pub(crate) fn new(service: PredictService, limits: Limits) -> Self {
-        Self {
-            service,
-            limits,
-            materializing: feast::Materializing::default(),
-        }
-    }
 }
 
 /// The HTTP routes without a socket: for tests, and for programs that have a listener of their own.
 pub fn routes(service: PredictService, limits: Limits, extra: Router) -> Router {
-    router(App::new(service, limits), extra)
+    router(App { service, limits }, extra)
 }
 
 /// All routes; `extra` is mounted beside them and keeps its own limits.
@@ -50,6 +39,7 @@ pub(crate) fn router(app: App, extra: Router) -> Router {
     let ours = Router::new()
         .route("/v1/predict/{model}", post(native::predict))
         .route("/v1/models", get(native::models))
+        .route("/v1/views", get(native::views))
         .merge(open_inference::routes())
         .merge(feast::routes())
         .merge(operations::routes())

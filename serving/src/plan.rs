@@ -33,6 +33,8 @@ pub(crate) struct RowPlan {
 #[derive(Debug)]
 pub(crate) struct ViewReads {
     pub(crate) view: String,
+    /// The version that the model was trained on; the current one where the package does not say.
+    pub(crate) version: Option<String>,
     pub(crate) reads: Vec<ViewRead>,
 }
 
@@ -324,19 +326,23 @@ fn asked(inputs: &[usize], derived: &[Derived], n_reads: usize) -> Vec<usize> {
 }
 
 fn views(manifest: &Manifest) -> Vec<ViewReads> {
-    let mut views: BTreeMap<&str, Vec<ViewRead>> = BTreeMap::new();
+    let mut views: BTreeMap<(&str, Option<&str>), Vec<ViewRead>> = BTreeMap::new();
     for (slot, read) in manifest.plan.reads.iter().enumerate() {
         let one = ViewRead {
             slot,
             feature: read.feature.clone(),
             max_age: read.max_age,
         };
-        views.entry(&read.view).or_default().push(one);
+        views
+            .entry((&read.view, read.version.as_deref()))
+            .or_default()
+            .push(one);
     }
     views
         .into_iter()
-        .map(|(view, reads)| ViewReads {
+        .map(|((view, version), reads)| ViewReads {
             view: view.to_owned(),
+            version: version.map(str::to_owned),
             reads,
         })
         .collect()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use foretell_features::{EntityKey, Status, Timestamp};
-use foretell_features_online::OnlineStore;
+use foretell_features_online::OnlineFeatures;
 use foretell_inference::{InferenceError, PredictOptions, RowPrediction, SeriesPrediction};
 
 use crate::error::{ServeError, hint};
@@ -20,7 +20,7 @@ type Framed = Result<Frame, Refusal>;
 
 pub(crate) async fn predict(
     servable: &Arc<Servable>,
-    store: &dyn OnlineStore,
+    store: &OnlineFeatures,
     request: &PredictRequest,
     now: Timestamp,
     log: Option<&RequestLog>,
@@ -79,7 +79,7 @@ pub(crate) async fn predict(
 
 async fn frames_of_entities(
     rows: &RowSide,
-    store: &dyn OnlineStore,
+    store: &OnlineFeatures,
     entities: &[Row],
     request: &Row,
     now: Timestamp,

@@ -1,23 +1,26 @@
-//! Feature rows from the online store: one read per view for all entities of a request.
+//! Features from the online store: one read per view for all entities of a request.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use foretell_features::{EntityKey, FeatureRead, FeatureRow, Status, Timestamp, Value};
-use foretell_features_online::{OnlineError, OnlineStore, ViewSchema};
+use foretell_features::{EntityKey, FeatureRead, Status, Timestamp, Value};
+use foretell_features_online::{OnlineError, OnlineFeatures, OnlineView, Projection};
 
 use crate::error::hint;
 use crate::plan::{Found, Frame, RowPlan, ViewRead, ViewReads};
 
-/// Where each view of a plan keeps its columns, found again only when they change.
+/// Where each view of a plan keeps its features, found again only when definitions change.
 #[derive(Debug)]
 pub(crate) struct Positions(Vec<ArcSwapOption<Located>>);
 
+/// The key of a global view.
+const GLOBAL: [EntityKey; 1] = [EntityKey(Vec::new())];
+
 #[derive(Debug)]
 struct Located {
-    columns: Arc<ViewSchema>,
-    /// Per read of the view: its column.
-    at: Vec<usize>,
+    generation: u64,
+    view: Arc<OnlineView>,
+    wanted: Projection,
 }
 
 impl Positions {
@@ -25,10 +28,10 @@ impl Positions {
         Self(plan.views.iter().map(|_| ArcSwapOption::empty()).collect())
     }
 
-    /// Fills the stored features of each frame. The answer says per frame whether any view had a row.
+    /// Fills the stored features of each frame as of `now`. The answer says per frame whether any view had a record.
     pub(crate) async fn fill(
         &self,
-        store: &dyn OnlineStore,
+        store: &OnlineFeatures,
         plan: &RowPlan,
         keys: &[EntityKey],
         frames: &mut [Frame],
@@ -36,46 +39,54 @@ impl Positions {
     ) -> Result<Vec<bool>, OnlineError> {
         let mut any = vec![plan.views.is_empty(); keys.len()];
         for (view, known) in plan.views.iter().zip(&self.0) {
-            let stored = store.read(&view.view, keys).await?;
-            let located = locate(known, plan, view, &stored.columns)?;
-            for ((row, frame), any) in stored.rows.iter().zip(frames.iter_mut()).zip(&mut any) {
-                *any |= row.is_some();
-                fill_view(view, &located.at, row.as_ref(), frame, now);
+            let located = locate(known, store, plan, view).await?;
+            if located.view.definition.entity.is_none() {
+                // A global view has one row for all, and says nothing about whether the entity is known.
+                let read = store.read(&located.view, &GLOBAL, &located.wanted, now).await?;
+                frames.iter_mut().for_each(|frame| fill_view(view, read.row(0), frame));
+                continue;
+            }
+            let read = store.read(&located.view, keys, &located.wanted, now).await?;
+            for (at, (frame, any)) in frames.iter_mut().zip(&mut any).enumerate() {
+                *any |= read.found[at];
+                fill_view(view, read.row(at), frame);
             }
         }
         Ok(any)
     }
 }
 
-fn locate(
+async fn locate(
     known: &ArcSwapOption<Located>,
+    store: &OnlineFeatures,
     plan: &RowPlan,
     view: &ViewReads,
-    columns: &Arc<ViewSchema>,
 ) -> Result<Arc<Located>, OnlineError> {
-    if let Some(located) = known.load_full().filter(|it| Arc::ptr_eq(&it.columns, columns)) {
+    let generation = store.generation();
+    if let Some(located) = known.load_full().filter(|it| it.generation == generation) {
         return Ok(located);
     }
-    let at = view
-        .reads
-        .iter()
-        .map(|read| locate_read(plan, view, read, columns))
-        .collect::<Result<_, _>>()?;
+    let stored = store.view(&view.view, view.version.as_deref()).await?;
+    let places = view.reads.iter().map(|read| place(plan, view, read, &stored));
+    let places = places.collect::<Result<Vec<_>, _>>()?;
+    let max_age = view.reads.iter().find_map(|it| it.max_age);
     let located = Arc::new(Located {
-        columns: Arc::clone(columns),
-        at,
+        generation,
+        wanted: stored.project(&places, max_age),
+        view: stored,
     });
     known.store(Some(Arc::clone(&located)));
     Ok(located)
 }
 
-fn locate_read(plan: &RowPlan, view: &ViewReads, read: &ViewRead, columns: &ViewSchema) -> Result<usize, OnlineError> {
+fn place(plan: &RowPlan, view: &ViewReads, read: &ViewRead, stored: &OnlineView) -> Result<usize, OnlineError> {
     let refuse = |reason| OnlineError::Schema {
         view: view.view.clone(),
         reason,
     };
     let expected = plan.slot(read.slot).1;
-    match columns.iter().position(|it| it.0 == read.feature) {
+    let columns = stored.columns();
+    match stored.feature(&read.feature) {
         None => {
             let hint = hint(&read.feature, columns.iter().map(|it| it.0.as_str()));
             Err(refuse(format!(
@@ -91,20 +102,16 @@ fn locate_read(plan: &RowPlan, view: &ViewReads, read: &ViewRead, columns: &View
     }
 }
 
-/// A value that is too old counts as null; its status tells.
-fn fill_view(view: &ViewReads, at: &[usize], row: Option<&FeatureRow>, frame: &mut Frame, now: Timestamp) {
-    for (read, &column) in view.reads.iter().zip(at) {
-        let found = row.map_or(FeatureRead::NOT_FOUND, |row| {
-            FeatureRead::of(row, column, now, read.max_age)
-        });
+/// A value that is too old counts as null; its status tells. An entity without events has counts of 0, as in training.
+fn fill_view(view: &ViewReads, reads: &[FeatureRead], frame: &mut Frame) {
+    for (read, found) in view.reads.iter().zip(reads) {
         frame.found[read.slot] = Found {
             status: found.status,
             event_time: found.event_time,
         };
-        frame.values[read.slot] = if found.status == Status::Present {
-            found.value
-        } else {
-            Value::Null
+        frame.values[read.slot] = match found.status {
+            Status::OutsideMaxAge => Value::Null,
+            _ => found.value.clone(),
         };
     }
 }

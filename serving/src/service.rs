@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use foretell_features::{Definitions, Offline};
-use foretell_features_online::OnlineStore;
+use foretell_features_online::OnlineFeatures;
 use foretell_registry::{ModelVersion, Registry, VersionRef};
 use tokio::sync::OnceCell;
 
@@ -30,7 +30,7 @@ pub struct Dependencies {
     /// Where packages come from.
     pub registry: Arc<Registry>,
     /// Where features come from.
-    pub online: Arc<dyn OnlineStore>,
+    pub online: OnlineFeatures,
     /// The clock for ages.
     pub clock: Clock,
     /// Where requests are logged.
@@ -66,7 +66,7 @@ struct OnDemand {
 
 impl Dependencies {
     /// A registry and an online store; no log, no definitions, no offline engine.
-    pub fn new(registry: Arc<Registry>, online: Arc<dyn OnlineStore>, clock: Clock) -> Self {
+    pub fn new(registry: Arc<Registry>, online: OnlineFeatures, clock: Clock) -> Self {
         Self {
             registry,
             online,
@@ -132,7 +132,7 @@ impl PredictService {
             ..
         } = &self.inner.dependencies;
         let now = request.as_of.unwrap_or_else(|| clock.now());
-        let response = predict::predict(servable, &**online, &request, now, request_log.as_ref()).await?;
+        let response = predict::predict(servable, online, &request, now, request_log.as_ref()).await?;
         self.inner.metrics.predicted(&response);
         Ok(response)
     }

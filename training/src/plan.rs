@@ -16,6 +16,7 @@ pub fn plan(definitions: &Definitions, entity: &str, selection: &Selection, inpu
         .map(|it| PlannedRead {
             name: it.name.clone(),
             view: it.view.clone(),
+            version: Some(it.version.clone()),
             feature: it.feature.clone(),
             data_type: it.data_type,
             max_age: it.max_age,

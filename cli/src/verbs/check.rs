@@ -4,14 +4,16 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use foretell_features::Problems;
+use foretell_features_offline::OfflineStore;
 use serde_json::json;
 
 use crate::arguments::Common;
+use crate::changes;
 use crate::data;
 use crate::output;
 use crate::project::{Checked, Project};
 
-pub(crate) fn run(common: &Common) -> Result<ExitCode> {
+pub(crate) async fn run(common: &Common) -> Result<ExitCode> {
     let project = Project::find(common)?;
     let checked = match project.check() {
         Ok(checked) => checked,
@@ -21,10 +23,17 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode> {
     let findings = data::findings(&checked.definitions, &project.settings.data);
     let ok = findings.iter().all(|it| it.missing);
     let counts = counts(&checked);
+    let offline = OfflineStore::open(checked.definitions.clone(), &project.settings.data);
+    let changes = match &offline {
+        Ok(offline) => changes::plan(&project, offline).await?,
+        Err(_) => Vec::new(),
+    };
     if common.json {
         let models: Vec<&str> = checked.models.iter().map(|it| it.name.as_str()).collect();
         let data: Vec<&str> = findings.iter().map(|it| it.says.as_str()).collect();
-        output::print_json(&json!({ "ok": ok, "problems": [], "data": data, "models": models, "found": counts }));
+        output::print_json(
+            &json!({ "ok": ok, "problems": [], "data": data, "models": models, "found": counts, "changes": changes }),
+        );
     } else {
         for finding in &findings {
             eprintln!(
@@ -40,6 +49,7 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode> {
             "definitions do not fit the files"
         };
         output::print_text(&format!("{}: {verdict}; {}\n", project.settings.name, found.join(", ")));
+        changes::print(&changes);
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

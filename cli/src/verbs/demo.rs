@@ -9,7 +9,6 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use foretell_features::{Column, Table};
 use foretell_features_offline::write_parquet;
-use foretell_features_online::{FjallStore, OnlineStore};
 use foretell_registry::Registry;
 use serde_json::{Value, json};
 
@@ -50,10 +49,10 @@ pub(crate) async fn run(common: &Common, verb: Demo) -> Result<ExitCode> {
         checked.models.len()
     ));
 
-    let store: Arc<dyn OnlineStore> = Arc::new(FjallStore::open(&project.settings.online)?);
+    let store = online::open_store(&project).await?;
     // The files are read once: training asks the same offline store.
     let session = Session::open(&project, checked, false).await?;
-    let reports = features::into_store(&session.offline, &*store, &[], None, project.now()).await?;
+    let reports = features::into_store(&session.offline, &store, features::everything(project.now())).await?;
     say(&format!(
         "\n3. features materialized into the online store\n{}",
         features::describe(&reports)

@@ -2,18 +2,21 @@
 
 use std::process::ExitCode;
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use foretell_features::{
-    DataType, Definitions, Entity, EntityFrame, EntityKey, FeatureRead, FeatureRef, MaterializeReport, Timestamp, Value,
+    DataType, Definitions, Entity, EntityFrame, EntityKey, FeatureRead, FeatureRef, MaterializeReport,
+    MaterializeRequest, Timestamp, Value,
 };
 use foretell_features_offline::{OfflineStore, read_table, write_parquet};
-use foretell_features_online::OnlineStore;
+use foretell_features_online::OnlineFeatures;
 use serde_json::json;
 
 mod validate;
 
 use crate::arguments::{Common, Features, GetFeatures, Historical, Materialize};
+use crate::changes;
 use crate::online::{self, Online};
 use crate::output::{self, Progress};
 use crate::project::{Checked, Project};
@@ -36,13 +39,27 @@ async fn materialize(common: &Common, project: &Project, checked: Checked, verb:
     }
     let reports = match Online::open(project).await? {
         Online::Server(address) => {
-            let body = json!({ "feature_views": verb.views, "start_ts": verb.from, "end_ts": to });
+            let body = json!({
+                "feature_views": verb.views, "start_ts": verb.from, "end_ts": to, "incremental": verb.incremental
+            });
             let answer = online::post(address, "/v1/materialize", &body).await?;
             serde_json::from_value(answer).context("the server's report cannot be read")?
         }
         Online::Store(store) => {
-            let offline = project.offline(checked.definitions)?;
-            into_store(&offline, &*store, &verb.views, verb.from, to).await?
+            let offline = Arc::new(project.offline(checked.definitions)?);
+            let request = MaterializeRequest {
+                views: verb.views,
+                from: verb.from,
+                to,
+                now: project.now(),
+                incremental: verb.incremental,
+            };
+            let reports = into_store(&offline, &store, request).await?;
+            let forgotten = changes::forget_unread(project, &store).await?;
+            if !common.json {
+                output::print_text(&changes::told_forgotten(&forgotten));
+            }
+            reports
         }
     };
     if common.json {
@@ -55,24 +72,39 @@ async fn materialize(common: &Common, project: &Project, checked: Checked, verb:
 
 /// Materializes straight into a store, with a progress bar.
 pub(crate) async fn into_store(
-    offline: &OfflineStore,
-    store: &dyn OnlineStore,
-    views: &[String],
-    from: Option<Timestamp>,
-    to: Timestamp,
+    offline: &Arc<OfflineStore>,
+    store: &OnlineFeatures,
+    request: MaterializeRequest,
 ) -> Result<Vec<MaterializeReport>> {
     let progress = Progress::new();
-    let show = |view: &str, done: u64, total: u64| progress.set(&format!("materialize {view}"), done, total);
-    Ok(offline.materialize_between(store, views, from, to, &show).await?)
+    let show = |view: &str, done: u64| progress.count(&format!("materialize {view}"), done);
+    Ok(offline.materialize(store, &request, &show).await?)
+}
+
+/// All views, all entities, up to now.
+pub(crate) fn everything(now: Timestamp) -> MaterializeRequest {
+    MaterializeRequest {
+        views: Vec::new(),
+        from: None,
+        to: now,
+        now,
+        incremental: false,
+    }
 }
 
 /// One line per view.
 pub(crate) fn describe(reports: &[MaterializeReport]) -> String {
-    let mut rows = vec![["view", "entities", "source rows", "as of"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["view", "version", "entities", "unchanged", "source rows", "as of"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for it in reports {
         rows.push(vec![
             it.view.clone(),
+            it.version.chars().take(8).collect(),
             it.entities.to_string(),
+            it.skipped.to_string(),
             it.rows_read.to_string(),
             it.to.to_string(),
         ]);
@@ -81,7 +113,6 @@ pub(crate) fn describe(reports: &[MaterializeReport]) -> String {
 }
 
 async fn get(common: &Common, project: &Project, checked: &Checked, verb: GetFeatures) -> Result<ExitCode> {
-    let definitions = &checked.definitions;
     let (entity, views) = what(checked, &verb.of)?;
     let key = key_of(entity, &verb.entity)?;
     let now = project.now();
@@ -103,7 +134,7 @@ async fn get(common: &Common, project: &Project, checked: &Checked, verb: GetFea
         }
         Online::Store(store) => {
             for view in views {
-                reads.extend(read_view(&*store, definitions, view, &key, now).await?);
+                reads.extend(read_view(&store, view, &key, now).await?);
             }
         }
     }
@@ -174,26 +205,17 @@ pub(crate) fn key_of(entity: &Entity, given: &[(String, String)]) -> Result<Enti
 }
 
 async fn read_view(
-    store: &dyn OnlineStore,
-    definitions: &Definitions,
+    store: &OnlineFeatures,
     view: &str,
     key: &EntityKey,
     now: Timestamp,
 ) -> Result<Vec<(String, FeatureRead)>> {
-    let Some(schema) = store.schema(view).await? else {
-        bail!("view `{view}` is not in the online store; run `foretell features materialize {view}`");
-    };
-    let row = store.get(view, std::slice::from_ref(key)).await?.pop().flatten();
-    let max_age = definitions.views.get(view).and_then(|it| it.max_age);
-    let read = |at| {
-        row.as_ref()
-            .map_or(FeatureRead::NOT_FOUND, |row| FeatureRead::of(row, at, now, max_age))
-    };
-    Ok(schema
-        .iter()
-        .enumerate()
-        .map(|(at, (name, _))| (format!("{view}:{name}"), read(at)))
-        .collect())
+    let stored = store.view(view, None).await?;
+    let read = store
+        .read(&stored, std::slice::from_ref(key), &stored.project_all(), now)
+        .await?;
+    let names = stored.columns().iter().map(|(name, _)| format!("{view}:{name}"));
+    Ok(names.zip(read.reads).collect())
 }
 
 /// Feast's answer shape: one result per name, key columns first.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use foretell_features_offline::read_table;
-use foretell_features_online::{MemoryStore, OnlineStore};
+use foretell_features_online::{MemoryStore, OnlineFeatures};
 use foretell_registry::{ModelRef, Registry, VersionRef};
 use foretell_serving::{Clock, Dependencies, PredictService};
 use serde_json::{Map, Value, json};
@@ -38,8 +38,8 @@ pub(crate) async fn run(common: &Common, verb: Predict) -> Result<ExitCode> {
 
 /// Through the running server, which has the online store; else in this process. Rows need no store at all.
 async fn ask(project: &Project, registry: Arc<Registry>, model: &str, body: &Value, rows: bool) -> Result<Value> {
-    let online: Arc<dyn OnlineStore> = match rows {
-        true => Arc::new(MemoryStore::default()),
+    let online = match rows {
+        true => OnlineFeatures::open(Arc::new(MemoryStore::default())).await?,
         false => match Online::open(project).await? {
             Online::Server(address) => return online::post(address, &format!("/v1/predict/{model}"), body).await,
             Online::Store(store) => store,

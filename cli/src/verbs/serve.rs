@@ -7,14 +7,14 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use foretell_features::{Definitions, Offline};
 use foretell_features_offline::OfflineEngine;
-use foretell_features_online::{FjallStore, OnlineStore};
+use foretell_features_online::OnlineFeatures;
 use foretell_registry::Registry;
 use foretell_serving::{Clock, Dependencies, LogLimits, RequestLog, RunningServer, ServerSettings};
 use foretell_tracking::Tracking;
 use serde_json::json;
 
 use crate::arguments::{Common, Listen, Serve};
-use crate::online::ServerFile;
+use crate::online::{ServerFile, open_store};
 use crate::output;
 use crate::project::Project;
 
@@ -44,7 +44,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(project: &Project, listen: &Listen) -> Result<Self> {
         let registry = Arc::new(Registry::open(&project.settings.registry)?);
-        let online: Arc<dyn OnlineStore> = Arc::new(FjallStore::open(&project.settings.online)?);
+        let online = open_store(project).await?;
         Self::with_store(project, listen, registry, online).await
     }
 
@@ -53,7 +53,7 @@ impl Server {
         project: &Project,
         listen: &Listen,
         registry: Arc<Registry>,
-        online: Arc<dyn OnlineStore>,
+        online: OnlineFeatures,
     ) -> Result<Self> {
         let tracking = Arc::new(Tracking::open(&project.settings.tracking, &project.root).await?);
         let mlflow = foretell_mlflow::router(registry.clone(), tracking);
@@ -90,7 +90,7 @@ impl Server {
 }
 
 /// Definitions and the offline engine behind `/materialize`, as far as the project's TOML and files are in order.
-fn offline(project: &Project, online: Arc<dyn OnlineStore>) -> Option<(Definitions, Option<Arc<dyn Offline>>)> {
+fn offline(project: &Project, online: OnlineFeatures) -> Option<(Definitions, Option<Arc<dyn Offline>>)> {
     let definitions = match project.check() {
         Ok(checked) => checked.definitions,
         Err(error) => {
@@ -101,7 +101,7 @@ fn offline(project: &Project, online: Arc<dyn OnlineStore>) -> Option<(Definitio
     match project.offline(definitions.clone()) {
         Ok(store) => {
             let definitions = store.definitions().clone();
-            Some((definitions, Some(Arc::new(OfflineEngine::new(Arc::new(store), online)))))
+            Some((definitions, Some(Arc::new(OfflineEngine::new(&store, online)))))
         }
         Err(error) => {
             tracing::warn!("materialize is off: {error}");

@@ -1,4 +1,8 @@
-//! From files to the online store: each entity's row as of an instant, the very values that [`OfflineStore::historical`] gives.
+//! From files to the online store: per entity the newest row and the events of its windows, from which the online store gives
+//! at any later instant the very values that [`OfflineStore::historical`] gives.
+
+mod journal;
+mod rows;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,22 +10,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use foretell_features::{
-    Column, Definitions, EntityKey, Feature, FeatureKind, FeatureRow, MaterializeReport, Offline, OfflineError,
-    SourceName, Table, Timestamp, View, ViewName,
+    Definitions, EntityKey, Expression, MaterializeReport, MaterializeRequest, Offline, OfflineError, Timestamp,
+    ViewDefinition,
 };
-use foretell_features_online::{OnlineStore, ViewSchema};
+use foretell_features_online::{MaterializedEntity, OnlineFeatures, OnlineView};
 
-use crate::append::append;
-use crate::error::Result;
-use crate::events::Query;
-use crate::store::{OfflineStore, find_source};
-use crate::view::LoadedView;
+use self::journal::{Journal, Running};
+use self::rows::Rows;
+use crate::entity_batches::EntityBatchSpec;
+use crate::error::{OfflineStoreError, Result, definition};
+use crate::store::OfflineStore;
 
-/// Rows put at once: enough to amortise the store's commit, few enough to hold in memory.
-const BATCH: usize = 4096;
-
-/// Told the view, how many of its entities are written and how many there are.
-pub type MaterializeProgress<'a> = &'a (dyn Fn(&str, u64, u64) + Send + Sync);
+/// Told the view, and how many of its entities are done.
+pub type MaterializeProgress<'a> = &'a (dyn Fn(&str, u64) + Send + Sync);
 
 /// Definitions, files and an online store joined: the server's `/materialize`. Files are read anew on every call.
 #[derive(Debug)]
@@ -29,49 +30,56 @@ pub struct OfflineEngine {
     definitions: Definitions,
     data_root: PathBuf,
     state: Option<PathBuf>,
-    online: Arc<dyn OnlineStore>,
+    online: OnlineFeatures,
 }
 
 impl OfflineStore {
-    /// Writes each entity's row of the named views (none named: all) as of `to` into the online store.
-    ///
-    /// A view of latest values only writes the newest row under its own event time, however old (a snapshot's rows under
-    /// `to`). A view with aggregates writes every entity of its kind that any view knows by then, under `to`, so that an entity
-    /// without events reads 0 as it does in training.
+    /// A view with all that its values depend on, file columns included.
     ///
     /// # Errors
-    /// An unknown view, an unreadable source, the store's own errors. Views before the failing one are written.
-    pub async fn materialize(
-        &self,
-        online: &dyn OnlineStore,
-        views: &[ViewName],
-        to: Timestamp,
-        progress: MaterializeProgress<'_>,
-    ) -> Result<Vec<MaterializeReport>> {
-        self.materialize_between(online, views, None, to, progress).await
+    /// An unknown view, an unreadable source.
+    pub fn view_definition(&self, view: &str) -> Result<ViewDefinition> {
+        let inputs = self.input_types(view)?;
+        let found = ViewDefinition::of(self.definitions(), view, inputs);
+        found.ok_or_else(|| definition(format!("view `{view}`"), "its source or its entity is not defined"))
     }
 
-    /// The same, but of views of latest values only the rows that happened at `from` or later.
+    /// Writes the views into the online store, those named or all, and the older versions of them that are still there.
+    ///
+    /// What the files say of an entity up to `to` replaces what was known of it before `to`; events pushed since stay. Latest
+    /// values keep the time of their row (a snapshot's rows are of `to`), and a newer stored row stays. A run that was cut off
+    /// goes on where it was, when it is asked for the same again and the files are the same.
     ///
     /// # Errors
-    /// As [`OfflineStore::materialize`].
-    pub async fn materialize_between(
-        &self,
-        online: &dyn OnlineStore,
-        views: &[ViewName],
-        from: Option<Timestamp>,
-        to: Timestamp,
+    /// An unknown view, `to` after `now`, an unreadable source, the store's own errors. Views before the failing one are
+    /// written.
+    pub async fn materialize(
+        self: &Arc<Self>,
+        online: &OnlineFeatures,
+        request: &MaterializeRequest,
         progress: MaterializeProgress<'_>,
     ) -> Result<Vec<MaterializeReport>> {
+        if request.to > request.now {
+            let (to, now) = (request.to, request.now);
+            let reason =
+                format!("{to} is in the future, it is {now}; events until then would be missed. Materialize up to now");
+            return Err(definition("materialize up to", reason));
+        }
         let mut reports = Vec::new();
-        for view in self.named(views) {
-            reports.push(self.prepared(&view, from, to)?.write(online, progress).await?);
+        for view in self.named(&request.views) {
+            self.view(&view)?;
+            reports.push(self.materialize_view(online, &view, request, progress).await?);
+            for old in online.views().iter().filter(|it| it.id.view == view) {
+                if online.current(&view).is_some_and(|it| it.id != old.id) {
+                    reports.extend(self.refresh(online, old, request).await);
+                }
+            }
         }
         Ok(reports)
     }
 
     /// The views to write; none named means all.
-    fn named(&self, views: &[ViewName]) -> Vec<ViewName> {
+    fn named(&self, views: &[String]) -> Vec<String> {
         if views.is_empty() {
             self.definitions().views.keys().cloned().collect()
         } else {
@@ -79,114 +87,159 @@ impl OfflineStore {
         }
     }
 
-    /// All rows of a view, computed but not written.
-    fn prepared(&self, view: &str, from: Option<Timestamp>, to: Timestamp) -> Result<Prepared> {
-        self.admit(view, to)?;
-        let schema = self.view_schema(view)?;
-        let loaded = self.loaded_view(view)?;
-        let due = self.due(&loaded, from, to)?;
-        let values = self.values_of(&loaded, &due)?;
-        let (rows_read, entities) = (loaded.source.schema.rows(), due.len() as u64);
-        let report = MaterializeReport {
-            view: view.to_owned(),
-            rows_read,
-            entities,
-            to,
+    async fn materialize_view(
+        self: &Arc<Self>,
+        online: &OnlineFeatures,
+        view: &str,
+        request: &MaterializeRequest,
+        progress: MaterializeProgress<'_>,
+    ) -> Result<MaterializeReport> {
+        let (store, name, to) = (Arc::clone(self), view.to_owned(), request.to);
+        let defined = aside(move || {
+            store.admit(&name, to)?;
+            store.view_definition(&name)
+        });
+        let defined = defined.await?;
+        let view = online.define(&defined).await?;
+        self.write_view(online, &view, request, progress).await
+    }
+
+    /// A version that models trained on it still read is kept up to date as long as its source has what it needs.
+    async fn refresh(
+        &self,
+        online: &OnlineFeatures,
+        old: &Arc<OnlineView>,
+        request: &MaterializeRequest,
+    ) -> Option<MaterializeReport> {
+        let alone = alone(&old.definition);
+        let written = async {
+            let store = Arc::new(OfflineStore::open(alone, self.data_root())?);
+            store.write_view(online, old, request, &|_, _| {}).await
         };
-        Ok(Prepared {
-            schema,
-            due,
-            values,
-            report,
+        let told = |error: &OfflineStoreError| tracing::warn!("{} stays as it is: {error}", old.id);
+        written.await.inspect_err(told).ok()
+    }
+
+    async fn write_view(
+        self: &Arc<Self>,
+        online: &OnlineFeatures,
+        view: &Arc<OnlineView>,
+        request: &MaterializeRequest,
+        progress: MaterializeProgress<'_>,
+    ) -> Result<MaterializeReport> {
+        let files = self.source_files(&view.definition.source.name)?;
+        let before = Journal::parse(online.journal(&view.id).await?);
+        let work = before.work(&files, request);
+        let mut report = MaterializeReport {
+            view: view.id.view.clone(),
+            version: view.id.version.clone(),
+            rows_read: 0,
+            entities: 0,
+            skipped: 0,
+            to: request.to,
+        };
+        let (send, mut batches) = tokio::sync::mpsc::channel(1);
+        let reading = self.read_aside(view, request, &work, send);
+        let mut number = 0;
+        while let Some(batch) = batches.recv().await {
+            number += 1;
+            let Read { entities, unchanged } = batch;
+            report.skipped += unchanged;
+            if number <= work.done {
+                report.skipped += entities.len() as u64;
+                continue;
+            }
+            let written = online.replace(view, entities, request.to).await?;
+            report.entities += written.written;
+            report.skipped += written.kept;
+            let running = Running::of(request, &files, number);
+            online.set_journal(&view.id, &before.with(Some(running)).text()).await?;
+            progress(&view.id.view, report.entities + report.skipped);
+        }
+        let stopped = |error: tokio::task::JoinError| definition("materialize", format!("it was stopped: {error}"));
+        report.rows_read = reading.await.map_err(stopped)??;
+        online
+            .set_journal(&view.id, &Journal::done(request, files).text())
+            .await?;
+        online.expire(view, request.now).await?;
+        Ok(report)
+    }
+
+    /// Reads the source on a thread of its own, one batch ahead of the writer; the answer is the number of rows.
+    fn read_aside(
+        self: &Arc<Self>,
+        view: &Arc<OnlineView>,
+        request: &MaterializeRequest,
+        work: &journal::Work,
+        send: tokio::sync::mpsc::Sender<Read>,
+    ) -> tokio::task::JoinHandle<Result<u64>> {
+        let (store, view, request, work) = (Arc::clone(self), Arc::clone(view), request.clone(), work.clone());
+        tokio::task::spawn_blocking(move || {
+            let changed = match &work.new_files {
+                Some(files) => Some(store.entities_in(&view, request.to, files)?),
+                None => None,
+            };
+            let expressions: Vec<Expression> = view.plan.inputs.iter().map(|it| Expression::column(&it.0)).collect();
+            let spec = EntityBatchSpec {
+                view: &view.id.view,
+                to: request.to,
+                expressions: &expressions,
+                keys: None,
+                files: None,
+            };
+            let since = work.since.zip(changed.as_ref());
+            let totals = store.for_each_entity_batch(&spec, |batch| {
+                let read = Rows::of(&view, &batch, &request).entities(since)?;
+                // A writer that failed has gone; its own error is the one to tell.
+                send.blocking_send(read)
+                    .map_err(|_| definition("materialize", "the writer has stopped"))
+            })?;
+            Ok(totals.rows_read)
         })
     }
 
-    /// The entities to write, sorted, each with the time it is written under.
-    fn due(&self, view: &LoadedView<'_>, from: Option<Timestamp>, to: Timestamp) -> Result<Vec<Due>> {
-        if has_aggregates(view.view) {
-            let due = |key| Due {
-                key,
-                query_at: to,
-                event_time: to,
-                known_time: None,
-            };
-            return Ok(self.known_entities(view.view, to)?.into_iter().map(due).collect());
+    /// The entities about which some files say anything.
+    fn entities_in(&self, view: &OnlineView, to: Timestamp, files: &BTreeSet<PathBuf>) -> Result<BTreeSet<EntityKey>> {
+        let mut found = BTreeSet::new();
+        if files.is_empty() {
+            return Ok(found);
         }
-        let snapshot = view.source.schema.source.event_time.is_none();
-        let newest = |(code, key): (u32, EntityKey)| {
-            let newest = view.events.latest(
-                Query {
-                    entity: Some(code),
-                    at: to,
-                },
-                None,
-                view.knowledge,
-            )?;
-            let event_time = if snapshot { to } else { view.events.time(newest) };
-            Some(Due {
-                key,
-                query_at: to,
-                event_time,
-                known_time: view.events.known_time(newest),
-            })
+        let spec = EntityBatchSpec {
+            view: &view.id.view,
+            to,
+            expressions: &[],
+            keys: None,
+            files: Some(files),
         };
-        let mut due: Vec<Due> = (0..).zip(view.events.keys()).filter_map(newest).collect();
-        due.retain(|it| from.is_none_or(|from| it.event_time >= from));
-        due.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(due)
+        self.for_each_entity_batch(&spec, |batch| -> Result<()> {
+            found.extend(batch.entities.into_iter().map(|it| it.key));
+            Ok(())
+        })?;
+        Ok(found)
     }
+}
 
-    /// Every entity of the view's kind with a row in any view by then.
-    fn known_entities(&self, view: &View, to: Timestamp) -> Result<BTreeSet<EntityKey>> {
-        let Some(entity) = &view.entity else {
-            return Ok([EntityKey(Vec::new())].into());
-        };
-        let alike = self
-            .definitions()
-            .views
-            .values()
-            .filter(|it| it.entity.as_ref() == Some(entity));
-        let sources: BTreeSet<&str> = alike.map(|it| it.source.as_str()).collect();
-        let mut known = BTreeSet::new();
-        for source in sources {
-            let events = self.whole_events(source, Some(entity))?;
-            let by_then = |code| {
-                events
-                    .latest(
-                        Query {
-                            entity: Some(code),
-                            at: to,
-                        },
-                        None,
-                        self.knowledge,
-                    )
-                    .is_some()
-            };
-            known.extend(
-                (0..)
-                    .zip(events.keys())
-                    .filter(|(code, _)| by_then(*code))
-                    .map(|(_, key)| key),
-            );
-        }
-        Ok(known)
-    }
+/// A batch as the writer takes it.
+struct Read {
+    entities: Vec<MaterializedEntity>,
+    /// Entities about which there is nothing new.
+    unchanged: u64,
+}
 
-    fn values_of(&self, view: &LoadedView<'_>, due: &[Due]) -> Result<Vec<Column>> {
-        let features: Vec<&Feature> = view.view.features.iter().collect();
-        let keys: Vec<Option<EntityKey>> = due.iter().map(|it| Some(it.key.clone())).collect();
-        let times: Vec<Timestamp> = due.iter().map(|it| it.query_at).collect();
-        if has_aggregates(view.view) {
-            view.columns(&features, &keys, &times)
-        } else {
-            view.of_any_age(&features, &keys, &times)
-        }
-    }
+/// One view version as a project of its own.
+fn alone(it: &ViewDefinition) -> Definitions {
+    let mut definitions = Definitions::default();
+    definitions.views.insert(it.view.name.clone(), it.view.clone());
+    definitions.sources.insert(it.source.name.clone(), it.source.clone());
+    definitions
+        .entities
+        .extend(it.entity.iter().map(|it| (it.name.clone(), it.clone())));
+    definitions
 }
 
 impl OfflineEngine {
     /// Over the definitions and files of a store, and the store to write to. What `store` has read is not kept.
-    pub fn new(store: Arc<OfflineStore>, online: Arc<dyn OnlineStore>) -> Self {
+    pub fn new(store: &OfflineStore, online: OnlineFeatures) -> Self {
         Self {
             definitions: store.definitions().clone(),
             data_root: store.data_root().to_owned(),
@@ -196,11 +249,11 @@ impl OfflineEngine {
     }
 
     /// The files as they are now.
-    async fn opened(&self) -> Result<OfflineStore, OfflineError> {
-        let (definitions, data_root, state) = (self.definitions.clone(), self.data_root.clone(), self.state.clone());
+    async fn opened(&self) -> Result<OfflineStore> {
+        let (definitions, data_root) = (self.definitions.clone(), self.data_root.clone());
         let store = aside(move || OfflineStore::open(definitions, &data_root)).await?;
-        Ok(match state {
-            Some(state) => store.keeping(&state),
+        Ok(match &self.state {
+            Some(state) => store.keeping(state),
             None => store,
         })
     }
@@ -208,90 +261,18 @@ impl OfflineEngine {
 
 #[async_trait]
 impl Offline for OfflineEngine {
-    async fn materialize(
-        &self,
-        views: &[ViewName],
-        from: Option<Timestamp>,
-        to: Timestamp,
-    ) -> Result<Vec<MaterializeReport>, OfflineError> {
-        let store = Arc::new(self.opened().await?);
-        let mut reports = Vec::new();
-        for view in store.named(views) {
-            let store = store.clone();
-            let prepared = aside(move || store.prepared(&view, from, to)).await?;
-            let written = prepared.write(self.online.as_ref(), &|_, _, _| {}).await;
-            reports.push(written.map_err(|error| OfflineError(error.to_string()))?);
-        }
-        Ok(reports)
-    }
-
-    async fn append(&self, source: &SourceName, rows: Table) -> Result<(), OfflineError> {
-        let (definitions, data_root, source) = (self.definitions.clone(), self.data_root.clone(), source.clone());
-        aside(move || append(find_source(&definitions, &source)?, &data_root, &rows).map(drop)).await
+    async fn materialize(&self, request: MaterializeRequest) -> Result<Vec<MaterializeReport>, OfflineError> {
+        let said = |error: OfflineStoreError| OfflineError(error.to_string());
+        let store = self.opened().await.map_err(said)?;
+        Arc::new(store)
+            .materialize(&self.online, &request, &|_, _| {})
+            .await
+            .map_err(said)
     }
 }
 
 /// Runs work that keeps cores busy off the threads that answer requests.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, OfflineError> {
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    let result = done.map_err(|error| OfflineError(format!("materialization was stopped: {error}")))?;
-    result.map_err(|error| OfflineError(error.to_string()))
-}
-
-/// A view's rows, ready to be written.
-#[derive(Debug)]
-struct Prepared {
-    schema: ViewSchema,
-    due: Vec<Due>,
-    values: Vec<Column>,
-    report: MaterializeReport,
-}
-
-impl Prepared {
-    async fn write(self, online: &dyn OnlineStore, progress: MaterializeProgress<'_>) -> Result<MaterializeReport> {
-        let view = &self.report.view;
-        let total = self.due.len();
-        online.define(view, &self.schema).await?;
-        progress(view, 0, total as u64);
-        for start in (0..total).step_by(BATCH) {
-            let end = total.min(start + BATCH);
-            online
-                .put(
-                    view,
-                    (start..end).map(|at| self.due[at].with(&self.values, at)).collect(),
-                )
-                .await?;
-            progress(view, end as u64, total as u64);
-        }
-        Ok(self.report)
-    }
-}
-
-/// An entity to write.
-#[derive(Debug)]
-struct Due {
-    key: EntityKey,
-    query_at: Timestamp,
-    event_time: Timestamp,
-    known_time: Option<Timestamp>,
-}
-
-impl Due {
-    fn with(&self, values: &[Column], at: usize) -> (EntityKey, FeatureRow) {
-        let values = values.iter().map(|it| it.value(at)).collect();
-        (
-            self.key.clone(),
-            FeatureRow {
-                event_time: self.event_time,
-                known_time: self.known_time,
-                values,
-            },
-        )
-    }
-}
-
-fn has_aggregates(view: &View) -> bool {
-    view.features
-        .iter()
-        .any(|it| matches!(it.kind, FeatureKind::Aggregate { .. }))
+    done.map_err(|error| definition("materialize", format!("it was stopped: {error}")))?
 }

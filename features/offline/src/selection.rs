@@ -31,6 +31,8 @@ pub struct StoredFeature {
     pub name: String,
     /// The view.
     pub view: String,
+    /// Its version.
+    pub version: String,
     /// Its feature.
     pub feature: String,
     /// Its type.
@@ -177,6 +179,7 @@ impl OfflineStore {
         selection.reads.push(StoredFeature {
             name: name.to_owned(),
             view: view.name.clone(),
+            version: self.view_definition(&view.name)?.id().version,
             feature: feature.name.clone(),
             data_type: feature_type(view, feature, &*self.schema(&view.source)?)?,
             max_age: view.max_age.filter(|_| latest),

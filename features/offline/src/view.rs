@@ -35,16 +35,6 @@ impl LoadedView<'_> {
         self.answers(features, &self.queries(keys, times), self.view.max_age)
     }
 
-    /// The same, latest values of any age.
-    pub(crate) fn of_any_age(
-        &self,
-        features: &[&Feature],
-        keys: &[Option<EntityKey>],
-        times: &[Timestamp],
-    ) -> Result<Vec<Column>> {
-        self.answers(features, &self.queries(keys, times), None)
-    }
-
     fn queries(&self, keys: &[Option<EntityKey>], times: &[Timestamp]) -> Vec<Query> {
         keys.par_iter()
             .zip(times)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use foretell_features::{DataType, EntityKey, FeatureRow, Timestamp, Value};
 
-use crate::store::{OnlineError, ViewSchema};
+use crate::store::OnlineError;
 
 /// Longer keys do not fit the embedded store, so no store takes them.
 const MAX_KEY_BYTES: usize = 16 * 1024;
@@ -26,7 +26,7 @@ pub(crate) fn replaces(new: RowTime, stored: Option<RowTime>) -> bool {
 /// Rows by key with one row each, the newest; of equals the last. All are checked before any is written.
 pub(crate) fn newest_by_key(
     view: &str,
-    columns: &ViewSchema,
+    columns: &[(String, DataType)],
     rows: Vec<(EntityKey, FeatureRow)>,
 ) -> Result<BTreeMap<EntityKey, FeatureRow>, OnlineError> {
     let mut newest: BTreeMap<EntityKey, FeatureRow> = BTreeMap::new();
@@ -40,7 +40,7 @@ pub(crate) fn newest_by_key(
     Ok(newest)
 }
 
-fn check_key(view: &str, key: &EntityKey) -> Result<(), OnlineError> {
+pub(crate) fn check_key(view: &str, key: &EntityKey) -> Result<(), OnlineError> {
     let bytes = key.encode().len();
     if bytes <= MAX_KEY_BYTES {
         return Ok(());
@@ -53,7 +53,11 @@ fn check_key(view: &str, key: &EntityKey) -> Result<(), OnlineError> {
 }
 
 /// The row with NaN made null, if it fits the columns.
-fn checked(view: &str, columns: &ViewSchema, mut row: FeatureRow) -> Result<FeatureRow, OnlineError> {
+pub(crate) fn checked(
+    view: &str,
+    columns: &[(String, DataType)],
+    mut row: FeatureRow,
+) -> Result<FeatureRow, OnlineError> {
     let refuse = |reason| OnlineError::Schema {
         view: view.to_owned(),
         reason,

@@ -10,8 +10,6 @@
 
 use foretell_features::{DataType, FeatureRow, Timestamp, Value};
 
-use crate::store::ViewSchema;
-
 const FORMAT: u8 = 1;
 const HAS_KNOWN_TIME: u8 = 1;
 const HEADER: usize = 20;
@@ -44,7 +42,7 @@ pub fn encode(row: &FeatureRow) -> Vec<u8> {
 ///
 /// # Errors
 /// In what way the bytes are not a row of these columns.
-pub fn decode(columns: &ViewSchema, bytes: &[u8]) -> Result<FeatureRow, String> {
+pub fn decode(columns: &[(String, DataType)], bytes: &[u8]) -> Result<FeatureRow, String> {
     let (event_time, known_time) = decode_time(bytes)?;
     let n = usize::from(u16::from_le_bytes([bytes[2], bytes[3]]));
     if n != columns.len() {
@@ -78,6 +76,51 @@ pub fn decode(columns: &ViewSchema, bytes: &[u8]) -> Result<FeatureRow, String> 
         known_time,
         values,
     })
+}
+
+/// The values of some columns, the others undecoded; with the row's event time. What is read on the way is checked, the rest
+/// is not looked at.
+///
+/// # Errors
+/// In what way the bytes are not a row of these columns.
+pub fn decode_some(
+    columns: &[(String, DataType)],
+    bytes: &[u8],
+    wanted: &[usize],
+    mut see: impl FnMut(usize, Value),
+) -> Result<Timestamp, String> {
+    let (event_time, _) = decode_time(bytes)?;
+    let n = usize::from(u16::from_le_bytes([bytes[2], bytes[3]]));
+    if n != columns.len() {
+        return Err(format!("it has {n} columns, the view has {}", columns.len()));
+    }
+    let (bitmap, body) = bytes[HEADER..]
+        .split_at_checked(n.div_ceil(8))
+        .ok_or("it ends in the null bitmap")?;
+    let (slots, heap) = body.split_at_checked(n * SLOT).ok_or("it ends in the slots")?;
+    for (position, &at) in wanted.iter().enumerate() {
+        if bitmap[at / 8] >> (at % 8) & 1 == 1 {
+            see(position, Value::Null);
+            continue;
+        }
+        let slot: [u8; SLOT] = slots[at * SLOT..][..SLOT].try_into().expect("a slot has 8 bytes");
+        let value = match columns[at].1 {
+            DataType::String => text_of(slot, heap),
+            other => value_of(other, slot, &mut Heap { bytes: heap, used: 0 }),
+        };
+        see(
+            position,
+            value.map_err(|reason| format!("column `{}`: {reason}", columns[at].0))?,
+        );
+    }
+    Ok(event_time)
+}
+
+fn text_of(slot: [u8; SLOT], heap: &[u8]) -> Result<Value, String> {
+    let number = u64::from_le_bytes(slot);
+    let (offset, len) = (number as u32 as usize, (number >> 32) as usize);
+    let text = heap.get(offset..offset + len).ok_or("its text ends after the row")?;
+    Ok(Value::text(std::str::from_utf8(text).map_err(|it| it.to_string())?))
 }
 
 /// The times in the header alone: what a writer compares.
@@ -160,6 +203,8 @@ mod tests {
 
     use super::*;
 
+    type ViewSchema = Vec<(String, DataType)>;
+
     fn cell() -> impl Strategy<Value = (DataType, Value)> {
         let finite = any::<f64>().prop_filter("NaN becomes null before it is stored", |it| !it.is_nan());
         let typed = prop_oneof![
@@ -196,6 +241,11 @@ mod tests {
             let bytes = encode(&row);
             prop_assert_eq!(decode(&columns, &bytes), Ok(row.clone()));
             prop_assert_eq!(decode_time(&bytes), Ok((row.event_time, row.known_time)));
+            let wanted: Vec<usize> = (0..columns.len()).rev().step_by(2).collect();
+            let mut some = Vec::new();
+            prop_assert_eq!(decode_some(&columns, &bytes, &wanted, |_, it| some.push(it)), Ok(row.event_time));
+            let expected: Vec<Value> = wanted.iter().map(|&at| row.values[at].clone()).collect();
+            prop_assert_eq!(some, expected);
         }
 
         #[test]

@@ -1,11 +1,14 @@
-//! The embedded store: rows on disk in this process, in a fjall database.
+//! The embedded store: bytes on disk in this process, in a fjall database. One keyspace per space, so that a space goes
+//! without looking at its keys.
 //!
-//! One keyspace per view, named by a number that the `meta` keyspace gives to the view together with its columns. New
-//! columns mean a new number: the one write of the view's `meta` entry is the commit, whatever it left behind is removed
-//! when the store is opened. Writes reach the operating system before `put` returns, so they outlive the process; a `put`
-//! of many rows also reaches the disk.
+//! A change of one key is made under a lock of its shard; many keys at once are sorted and written as finished tables, past
+//! the journal, while the space takes no other writes.
 
-use std::collections::{BTreeMap, HashMap};
+mod bulk;
+mod expiry;
+mod journal;
+
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::{Path, PathBuf};
@@ -13,20 +16,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use foretell_features::{EntityKey, FeatureRow};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use foretell_features::Timestamp;
 
-use crate::admit;
-use crate::codec;
-use crate::store::{OnlineError, OnlineStore, PutReport, ViewRows, ViewSchema};
+use self::expiry::Expiry;
+use self::journal::Journal;
+use crate::store::{Change, Edit, OnlineError, OnlineStore, See, Walk};
 
-const META: &str = "meta";
 /// Writers of keys in different shards never wait for one another.
 const SHARDS: usize = 64;
-/// From here on a write leaves the I/O threads and is forced to disk.
-const MANY_ROWS: usize = 256;
+/// From here on a write leaves the I/O threads.
+const MANY_KEYS: usize = 256;
+/// Blocks of rows kept in memory: what is read often is never decompressed or read from disk twice.
+const CACHE_BYTES: u64 = 128 * 1024 * 1024;
 
-/// Rows in a folder of this machine. One process at a time; clones share it.
+/// What a write survives once it is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The end of the process: the operating system has it.
+    #[default]
+    Buffer,
+    /// The end of the machine: the disk has it. Writers that come together share one flush.
+    Sync,
+}
+
+/// Bytes in a folder of this machine. One process at a time; clones share it.
 #[derive(Clone)]
 pub struct FjallStore {
     inner: Arc<Inner>,
@@ -35,188 +49,209 @@ pub struct FjallStore {
 struct Inner {
     path: PathBuf,
     database: Database,
-    meta: Keyspace,
-    views: ArcSwap<HashMap<String, Arc<View>>>,
-    /// Readers put rows, the one writer changes what the views are.
-    definitions: RwLock<()>,
+    journal: Journal,
+    expiry: Expiry,
+    spaces: ArcSwap<HashMap<String, Arc<Space>>>,
+    creating: Mutex<()>,
+}
+
+/// A keyspace and the order of its writers.
+struct Space {
+    rows: Keyspace,
+    /// Writers of few keys read, the one writer of many writes.
+    writers: RwLock<()>,
     shards: [Mutex<()>; SHARDS],
 }
 
-#[derive(Clone)]
-struct View {
-    number: u64,
-    columns: Arc<ViewSchema>,
-    rows: Keyspace,
-}
-
 impl FjallStore {
-    /// Opens the store in a folder, which is created if absent.
+    /// Opens the store in a folder, which is created if absent. Acknowledged writes survive the process.
     ///
     /// # Errors
     /// Another process has it open, or the folder cannot be used.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OnlineError> {
+        Self::open_with(path, Durability::default())
+    }
+
+    /// The same with the durability of acknowledged writes.
+    ///
+    /// # Errors
+    /// As [`FjallStore::open`].
+    pub fn open_with(path: impl AsRef<Path>, durability: Durability) -> Result<Self, OnlineError> {
         let path = path.as_ref().to_owned();
         let storage = |error: fjall::Error| failed(&path, &error);
         std::fs::create_dir_all(&path).map_err(|error| failed(&path, &error.into()))?;
-        let database = Database::builder(&path).open().map_err(storage)?;
-        let meta = database
-            .keyspace(META, KeyspaceCreateOptions::default)
+        let expiry = Expiry::default();
+        let database = Database::builder(&path)
+            .cache_size(CACHE_BYTES)
+            .with_compaction_filter_factories(expiry.assigner())
+            .open()
             .map_err(storage)?;
-        let views = read_views(&path, &database, &meta)?;
-        remove_orphans(&database, &views).map_err(storage)?;
-        let shards = std::array::from_fn(|_| Mutex::new(()));
-        let views = ArcSwap::from_pointee(views);
+        let mut spaces = HashMap::new();
+        for name in database.list_keyspace_names() {
+            let rows = database.keyspace(&name, row_options).map_err(storage)?;
+            spaces.insert(name.to_string(), Space::of(rows));
+        }
+        let journal = Journal::new(database.clone(), durability);
         let inner = Inner {
             path,
             database,
-            meta,
-            views,
-            definitions: RwLock::new(()),
-            shards,
+            journal,
+            expiry,
+            spaces: ArcSwap::from_pointee(spaces),
+            creating: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
 
-#[async_trait]
-impl OnlineStore for FjallStore {
-    async fn define(&self, view: &str, columns: &ViewSchema) -> Result<(), OnlineError> {
-        self.inner.define(view, columns)
-    }
-
-    async fn schema(&self, view: &str) -> Result<Option<ViewSchema>, OnlineError> {
-        Ok(self
-            .inner
-            .views
-            .load()
-            .get(view)
-            .map(|it| ViewSchema::clone(&it.columns)))
-    }
-
-    async fn put(&self, view: &str, rows: Vec<(EntityKey, FeatureRow)>) -> Result<PutReport, OnlineError> {
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) if rows.len() >= MANY_ROWS => {
-                let (inner, view) = (Arc::clone(&self.inner), view.to_owned());
-                let write = runtime.spawn_blocking(move || inner.put(&view, rows));
-                write.await.unwrap_or_else(|error| {
-                    Err(OnlineError::Storage {
-                        reason: error.to_string(),
-                    })
-                })
+impl FjallStore {
+    /// Compacts a space now: expired and overwritten records leave the disk. It happens by itself as records are written.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn compact(&self, space: &str) -> Result<(), OnlineError> {
+        let broken = |error: fjall::Error| failed(&self.inner.path, &error);
+        match self.inner.spaces.load().get(space) {
+            Some(space) => {
+                space.rows.rotate_memtable_and_wait().map_err(broken)?;
+                space.rows.major_compact().map_err(broken)
             }
-            _ => self.inner.put(view, rows),
+            None => Ok(()),
         }
-    }
-
-    async fn read(&self, view: &str, keys: &[EntityKey]) -> Result<ViewRows, OnlineError> {
-        self.inner.read(view, keys)
     }
 }
 
-impl Inner {
-    fn view(&self, view: &str) -> Result<Arc<View>, OnlineError> {
-        let found = self.views.load().get(view).cloned();
-        found.ok_or_else(|| OnlineError::UnknownView { view: view.to_owned() })
-    }
-
-    fn define(&self, view: &str, columns: &ViewSchema) -> Result<(), OnlineError> {
-        let _alone = self.definitions.write().unwrap_or_else(PoisonError::into_inner);
-        let views = self.views.load_full();
-        let old = views.get(view);
-        if old.is_some_and(|it| *it.columns == *columns) {
-            return Ok(());
-        }
-        let number = views.values().map(|it| it.number + 1).max().unwrap_or(1);
-        let rows = self
-            .commit_view(view, number, columns)
-            .map_err(|error| failed(&self.path, &error))?;
-        let mut views = HashMap::clone(&views);
-        let dropped = views.insert(
-            view.to_owned(),
-            Arc::new(View {
-                number,
-                columns: Arc::new(columns.clone()),
-                rows,
-            }),
-        );
-        self.views.store(Arc::new(views));
-        if let Some(dropped) = dropped {
-            self.database
-                .delete_keyspace(dropped.rows.clone())
-                .map_err(|error| failed(&self.path, &error))?;
+#[async_trait]
+impl OnlineStore for FjallStore {
+    async fn read(&self, space: &str, keys: &[Vec<u8>], see: See<'_>) -> Result<(), OnlineError> {
+        let spaces = self.inner.spaces.load();
+        let Some(space) = spaces.get(space) else {
+            return (0..keys.len()).try_for_each(|at| see(at, None));
+        };
+        for (at, key) in keys.iter().enumerate() {
+            let found = space.rows.get(key).map_err(|error| failed(&self.inner.path, &error))?;
+            see(at, found.as_deref())?;
         }
         Ok(())
     }
 
-    fn commit_view(&self, view: &str, number: u64, columns: &ViewSchema) -> fjall::Result<Keyspace> {
-        let rows = self.database.keyspace(&keyspace_name(number), row_options)?;
-        // A number that was used before a crash may have left rows.
-        rows.clear()?;
-        self.meta.insert(view, meta_entry(number, columns))?;
-        self.database.persist(PersistMode::SyncAll)?;
-        Ok(rows)
+    async fn update(&self, space: &str, keys: Vec<Vec<u8>>, change: Change) -> Result<u64, OnlineError> {
+        let many = keys.len() >= MANY_KEYS;
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if many || self.inner.journal.waits() => {
+                let (inner, space) = (Arc::clone(&self.inner), space.to_owned());
+                let write = runtime.spawn_blocking(move || inner.update(&space, keys, &change));
+                let stopped = |error: tokio::task::JoinError| OnlineError::Storage {
+                    reason: format!("a write was stopped: {error}"),
+                };
+                write.await.map_err(stopped)?
+            }
+            _ => self.inner.update(space, keys, &change),
+        }
     }
 
-    fn put(&self, view: &str, rows: Vec<(EntityKey, FeatureRow)>) -> Result<PutReport, OnlineError> {
-        let _defined = self.definitions.read().unwrap_or_else(PoisonError::into_inner);
-        let stored = self.view(view)?;
-        let n_rows = rows.len();
-        let newest = admit::newest_by_key(view, &stored.columns, rows)?;
-        let mut written = 0;
-        for (shard, rows) in by_shard(newest) {
-            let _alone = self.lock(shard);
-            written += self
-                .write_shard(&stored, rows)
-                .map_err(|error| failed(&self.path, &error))?;
+    async fn walk(&self, space: &str, see: Walk<'_>) -> Result<(), OnlineError> {
+        let Some(space) = self.inner.spaces.load().get(space).cloned() else {
+            return Ok(());
+        };
+        for entry in space.rows.iter() {
+            let (key, bytes) = entry.into_inner().map_err(|error| failed(&self.inner.path, &error))?;
+            if !see(&key, &bytes)? {
+                break;
+            }
         }
-        if n_rows >= MANY_ROWS {
-            self.database
-                .persist(PersistMode::SyncAll)
-                .map_err(|error| failed(&self.path, &error))?;
+        Ok(())
+    }
+
+    async fn spaces(&self) -> Result<Vec<String>, OnlineError> {
+        let mut names: Vec<String> = self.inner.spaces.load().keys().cloned().collect();
+        names.sort();
+        Ok(names)
+    }
+
+    async fn remove(&self, space: &str) -> Result<(), OnlineError> {
+        self.inner
+            .remove(space)
+            .map_err(|error| failed(&self.inner.path, &error))
+    }
+
+    async fn expire(&self, space: &str, before: Timestamp) -> Result<(), OnlineError> {
+        self.inner.expiry.set(space, before);
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn update(&self, space: &str, keys: Vec<Vec<u8>>, change: &Change) -> Result<u64, OnlineError> {
+        let space = self.space(space)?;
+        let changed = if keys.len() >= bulk::MANY {
+            self.update_many(&space, keys, change)?
+        } else {
+            self.update_few(&space, keys, change)?
+        };
+        self.journal.acknowledge().map_err(|error| failed(&self.path, &error))?;
+        Ok(changed)
+    }
+
+    fn update_few(&self, space: &Space, keys: Vec<Vec<u8>>, change: &Change) -> Result<u64, OnlineError> {
+        let _no_bulk = space.writers.read().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = 0;
+        for (shard, keys) in by_shard(keys) {
+            let _alone = space.lock(shard);
+            let mut batch = self.database.batch();
+            for (at, key) in keys {
+                let stored = space.rows.get(&key).map_err(|error| failed(&self.path, &error))?;
+                match change(at, stored.as_deref())? {
+                    Edit::Keep => {}
+                    Edit::Write(bytes) => batch.insert(&space.rows, key, bytes),
+                    Edit::Delete => batch.remove(&space.rows, key),
+                }
+            }
+            changed += batch.len() as u64;
+            batch.commit().map_err(|error| failed(&self.path, &error))?;
         }
-        Ok(PutReport {
-            written,
-            kept: n_rows as u64 - written,
+        Ok(changed)
+    }
+
+    /// The space, made if it is not there.
+    fn space(&self, name: &str) -> Result<Arc<Space>, OnlineError> {
+        if let Some(space) = self.spaces.load().get(name) {
+            return Ok(Arc::clone(space));
+        }
+        let _alone = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spaces = HashMap::clone(&self.spaces.load());
+        if let Some(space) = spaces.get(name) {
+            return Ok(Arc::clone(space));
+        }
+        let rows = self.database.keyspace(name, row_options);
+        let space = Space::of(rows.map_err(|error| failed(&self.path, &error))?);
+        spaces.insert(name.to_owned(), Arc::clone(&space));
+        self.spaces.store(Arc::new(spaces));
+        Ok(space)
+    }
+
+    fn remove(&self, name: &str) -> fjall::Result<()> {
+        let _alone = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spaces = HashMap::clone(&self.spaces.load());
+        if let Some(space) = spaces.remove(name) {
+            self.spaces.store(Arc::new(spaces));
+            self.database.delete_keyspace(space.rows.clone())?;
+        }
+        Ok(())
+    }
+}
+
+impl Space {
+    fn of(rows: Keyspace) -> Arc<Self> {
+        Arc::new(Self {
+            rows,
+            writers: RwLock::new(()),
+            shards: std::array::from_fn(|_| Mutex::new(())),
         })
     }
 
     fn lock(&self, shard: usize) -> MutexGuard<'_, ()> {
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Compare and set for the keys of one locked shard. A damaged row counts as absent: writing heals it.
-    fn write_shard(&self, view: &View, rows: Vec<(Vec<u8>, FeatureRow)>) -> fjall::Result<u64> {
-        let mut batch = self.database.batch();
-        for (key, row) in rows {
-            let stored = view.rows.get(&key)?.and_then(|it| codec::decode_time(&it).ok());
-            if admit::replaces(admit::time(&row), stored) {
-                batch.insert(&view.rows, key, codec::encode(&row));
-            }
-        }
-        let written = batch.len() as u64;
-        batch.commit()?;
-        Ok(written)
-    }
-
-    fn read(&self, view: &str, keys: &[EntityKey]) -> Result<ViewRows, OnlineError> {
-        let stored = self.view(view)?;
-        let read = |key: &EntityKey| match stored.rows.get(stored_key(key)) {
-            Ok(None) => Ok(None),
-            Ok(Some(bytes)) => {
-                codec::decode(&stored.columns, &bytes)
-                    .map(Some)
-                    .map_err(|reason| OnlineError::Damaged {
-                        view: view.to_owned(),
-                        reason,
-                    })
-            }
-            Err(error) => Err(failed(&self.path, &error)),
-        };
-        let rows = keys.iter().map(read).collect::<Result<_, _>>()?;
-        Ok(ViewRows {
-            columns: Arc::clone(&stored.columns),
-            rows,
-        })
     }
 }
 
@@ -228,70 +263,28 @@ impl fmt::Debug for FjallStore {
     }
 }
 
-fn by_shard(rows: BTreeMap<EntityKey, FeatureRow>) -> BTreeMap<usize, Vec<(Vec<u8>, FeatureRow)>> {
+/// Positions and keys by shard; one key needs no map.
+fn by_shard(keys: Vec<Vec<u8>>) -> Vec<(usize, Vec<(usize, Vec<u8>)>)> {
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
-    let mut shards: BTreeMap<usize, Vec<_>> = BTreeMap::new();
-    for (key, row) in rows {
-        let key = stored_key(&key);
-        let shard = (hasher.hash_one(&key) % SHARDS as u64) as usize;
-        shards.entry(shard).or_default().push((key, row));
+    let shard = |key: &[u8]| (hasher.hash_one(key) % SHARDS as u64) as usize;
+    let mut placed: Vec<(usize, usize, Vec<u8>)> = keys
+        .into_iter()
+        .enumerate()
+        .map(|(at, key)| (shard(&key), at, key))
+        .collect();
+    placed.sort_unstable_by_key(|it| (it.0, it.1));
+    let mut shards: Vec<(usize, Vec<(usize, Vec<u8>)>)> = Vec::new();
+    for (shard, at, key) in placed {
+        match shards.last_mut() {
+            Some((last, keys)) if *last == shard => keys.push((at, key)),
+            _ => shards.push((shard, vec![(at, key)])),
+        }
     }
     shards
 }
 
-/// The key of a global view has no parts, and fjall has no empty keys: one byte leads them all.
-fn stored_key(key: &EntityKey) -> Vec<u8> {
-    let mut bytes = key.encode();
-    bytes.insert(0, b'k');
-    bytes
-}
-
-fn keyspace_name(number: u64) -> String {
-    format!("view{number}")
-}
-
 fn row_options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
-}
-
-fn meta_entry(number: u64, columns: &ViewSchema) -> Vec<u8> {
-    serde_json::to_vec(&(number, columns)).expect("numbers, names and types are always JSON")
-}
-
-fn read_views(path: &Path, database: &Database, meta: &Keyspace) -> Result<HashMap<String, Arc<View>>, OnlineError> {
-    let mut views = HashMap::new();
-    for entry in meta.iter() {
-        let (view, entry) = entry.into_inner().map_err(|error| failed(path, &error))?;
-        let view = String::from_utf8_lossy(&view).into_owned();
-        let damaged = |error: serde_json::Error| OnlineError::Damaged {
-            view: view.clone(),
-            reason: error.to_string(),
-        };
-        let (number, columns): (u64, ViewSchema) = serde_json::from_slice(&entry).map_err(damaged)?;
-        let rows = database
-            .keyspace(&keyspace_name(number), row_options)
-            .map_err(|error| failed(path, &error))?;
-        views.insert(
-            view,
-            Arc::new(View {
-                number,
-                columns: Arc::new(columns),
-                rows,
-            }),
-        );
-    }
-    Ok(views)
-}
-
-fn remove_orphans(database: &Database, views: &HashMap<String, Arc<View>>) -> fjall::Result<()> {
-    let known: Vec<String> = views.values().map(|it| keyspace_name(it.number)).collect();
-    for name in database.list_keyspace_names() {
-        if &*name != META && !known.iter().any(|it| **it == *name) {
-            let orphan = database.keyspace(&name, row_options)?;
-            database.delete_keyspace(orphan)?;
-        }
-    }
-    Ok(())
 }
 
 fn failed(path: &Path, error: &fjall::Error) -> OnlineError {

@@ -1,17 +1,29 @@
-//! The online store: the newest row per entity and view, read in microseconds.
+//! The online store: what each entity's features are now, read in microseconds.
 //!
-//! [`FjallStore`] keeps rows on disk in process, [`MemoryStore`] forgets them with the process; both pass
-//! [`conformance::check_online_store`], and so must any further store. Which rows to write is the offline engine's business.
+//! [`OnlineFeatures`] is what the rest of the house uses: views in versions, latest values, windows that slide, writes that
+//! are monotone in event time, erasure. Below it an [`OnlineStore`] keeps bytes: [`FjallStore`] on disk in this process,
+//! [`MemoryStore`] as long as the process lives, Redis for many processes (cargo feature `redis`). All pass
+//! [`conformance::check_online_store`], and so must any further store. What is written is the offline engine's and the
+//! pushing application's business.
 
 mod admit;
+mod catalog;
 pub mod codec;
 pub mod conformance;
+mod erased;
 mod fjall_store;
 mod memory;
+mod online_features;
+pub mod record;
 pub mod store;
 pub mod windows;
+mod write;
 
-pub use fjall_store::FjallStore;
+pub use catalog::OnlineView;
+pub use erased::Erasure;
+pub use fjall_store::{Durability, FjallStore};
 pub use memory::MemoryStore;
-pub use store::{OnlineError, OnlineStore, PutReport, ViewRows, ViewSchema};
+pub use online_features::{EraseReport, OnlineFeatures, Projection, ViewReads};
+pub use store::{OnlineError, OnlineStore, PutReport};
 pub use windows::{WindowError, WindowState};
+pub use write::{MaterializedEntity, SourceRows};

@@ -1,26 +1,21 @@
-//! A store that lives as long as the process: for tests, and for `foretell-server` replicas that are fed by push.
+//! A store that lives as long as the process: for tests, and for predictions from rows that need no store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use foretell_features::{EntityKey, FeatureRow};
+use foretell_features::Timestamp;
 
-use crate::admit;
-use crate::store::{OnlineError, OnlineStore, PutReport, ViewRows, ViewSchema};
+use crate::record;
+use crate::store::{Change, Edit, OnlineError, OnlineStore, See, Walk};
 
-/// Rows in memory. Reads of different views never wait for one another.
+/// Bytes in memory. Reads of different spaces never wait for one another.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    views: ArcSwap<HashMap<String, Arc<MemoryView>>>,
+    spaces: RwLock<BTreeMap<String, Arc<Space>>>,
 }
 
-#[derive(Debug)]
-struct MemoryView {
-    columns: Arc<ViewSchema>,
-    rows: RwLock<HashMap<EntityKey, FeatureRow>>,
-}
+type Space = RwLock<HashMap<Vec<u8>, Vec<u8>>>;
 
 impl MemoryStore {
     /// An empty store.
@@ -28,60 +23,69 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn view(&self, view: &str) -> Result<Arc<MemoryView>, OnlineError> {
-        let found = self.views.load().get(view).cloned();
-        found.ok_or_else(|| OnlineError::UnknownView { view: view.to_owned() })
+    fn space(&self, name: &str) -> Option<Arc<Space>> {
+        let spaces = self.spaces.read().unwrap_or_else(PoisonError::into_inner);
+        spaces.get(name).cloned()
     }
 }
 
 #[async_trait]
 impl OnlineStore for MemoryStore {
-    async fn define(&self, view: &str, columns: &ViewSchema) -> Result<(), OnlineError> {
-        self.views.rcu(|views| {
-            if views.get(view).is_some_and(|it| *it.columns == *columns) {
-                return Arc::clone(views);
+    async fn read(&self, space: &str, keys: &[Vec<u8>], see: See<'_>) -> Result<(), OnlineError> {
+        let Some(space) = self.space(space) else {
+            return (0..keys.len()).try_for_each(|at| see(at, None));
+        };
+        let rows = space.read().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = keys.iter().enumerate();
+        keys.try_for_each(|(at, key)| see(at, rows.get(key).map(Vec::as_slice)))
+    }
+
+    async fn update(&self, space: &str, keys: Vec<Vec<u8>>, change: Change) -> Result<u64, OnlineError> {
+        let space = {
+            let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(spaces.entry(space.to_owned()).or_default())
+        };
+        // A key is changed whole, so a panic elsewhere cannot have left the map half-written.
+        let mut rows = space.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = 0;
+        for (at, key) in keys.into_iter().enumerate() {
+            match change(at, rows.get(&key).map(Vec::as_slice))? {
+                Edit::Keep => continue,
+                Edit::Write(bytes) => drop(rows.insert(key, bytes)),
+                Edit::Delete => drop(rows.remove(&key)),
             }
-            let mut views = HashMap::clone(views);
-            let empty = MemoryView {
-                columns: Arc::new(columns.clone()),
-                rows: RwLock::default(),
-            };
-            views.insert(view.to_owned(), Arc::new(empty));
-            Arc::new(views)
-        });
+            changed += 1;
+        }
+        Ok(changed)
+    }
+
+    async fn walk(&self, space: &str, see: Walk<'_>) -> Result<(), OnlineError> {
+        let Some(space) = self.space(space) else { return Ok(()) };
+        let rows = space.read().unwrap_or_else(PoisonError::into_inner);
+        for (key, bytes) in rows.iter() {
+            if !see(key, bytes)? {
+                break;
+            }
+        }
         Ok(())
     }
 
-    async fn schema(&self, view: &str) -> Result<Option<ViewSchema>, OnlineError> {
-        Ok(self.views.load().get(view).map(|it| ViewSchema::clone(&it.columns)))
+    async fn spaces(&self) -> Result<Vec<String>, OnlineError> {
+        let spaces = self.spaces.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(spaces.keys().cloned().collect())
     }
 
-    async fn put(&self, view: &str, rows: Vec<(EntityKey, FeatureRow)>) -> Result<PutReport, OnlineError> {
-        let n_rows = rows.len() as u64;
-        let stored = self.view(view)?;
-        let newest = admit::newest_by_key(view, &stored.columns, rows)?;
-        let mut written = 0;
-        // A row is inserted whole, so a panic elsewhere cannot have left the map half-written.
-        let mut rows = stored.rows.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, row) in newest {
-            if admit::replaces(admit::time(&row), rows.get(&key).map(admit::time)) {
-                rows.insert(key, row);
-                written += 1;
-            }
+    async fn remove(&self, space: &str) -> Result<(), OnlineError> {
+        let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
+        spaces.remove(space);
+        Ok(())
+    }
+
+    async fn expire(&self, space: &str, before: Timestamp) -> Result<(), OnlineError> {
+        if let Some(space) = self.space(space) {
+            let mut rows = space.write().unwrap_or_else(PoisonError::into_inner);
+            rows.retain(|_, bytes| record::newest(bytes).is_none_or(|it| it >= before));
         }
-        Ok(PutReport {
-            written,
-            kept: n_rows - written,
-        })
-    }
-
-    async fn read(&self, view: &str, keys: &[EntityKey]) -> Result<ViewRows, OnlineError> {
-        let stored = self.view(view)?;
-        let rows = stored.rows.read().unwrap_or_else(PoisonError::into_inner);
-        let rows = keys.iter().map(|key| rows.get(key).cloned()).collect();
-        Ok(ViewRows {
-            columns: Arc::clone(&stored.columns),
-            rows,
-        })
+        Ok(())
     }
 }

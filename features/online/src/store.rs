@@ -1,30 +1,77 @@
-//! What every online store does, whatever keeps the bytes.
+//! What keeps the bytes: spaces of keys, one atomic primitive. Small, so that a further store is an evening's work.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use foretell_features::{DataType, EntityKey, FeatureRow};
+use foretell_features::Timestamp;
 
-/// The features of a view as stored: names and types in slot order.
-pub type ViewSchema = Vec<(String, DataType)>;
+/// What a change does to one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// Nothing.
+    Keep,
+    /// These bytes from now on.
+    Write(Vec<u8>),
+    /// The key goes.
+    Delete,
+}
 
-/// Rows as read, with the columns they have.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ViewRows {
-    /// The same allocation for as long as the view's columns stay the same, so that readers may keep positions by pointer.
-    pub columns: Arc<ViewSchema>,
-    /// One per key.
-    pub rows: Vec<Option<FeatureRow>>,
+/// Told the position of a key and what is stored under it, says what is to be. It may be called again for the same key where
+/// somebody else was quicker, so it answers the same to the same.
+pub type Change = Arc<dyn Fn(usize, Option<&[u8]>) -> Result<Edit, OnlineError> + Send + Sync>;
+
+/// Told the position of a key and what is stored under it.
+pub type See<'a> = &'a mut (dyn FnMut(usize, Option<&[u8]>) -> Result<(), OnlineError> + Send);
+
+/// Told each key of a space and its bytes; `false` ends the walk.
+pub type Walk<'a> = &'a mut (dyn FnMut(&[u8], &[u8]) -> Result<bool, OnlineError> + Send);
+
+/// Bytes by space and key. A space is there once something was written to it; reading one that is not finds nothing.
+///
+/// [`update`](OnlineStore::update) is atomic for each key and has returned only when what it wrote is as durable as the store
+/// was asked to be. Rows, windows and versions are the business of [`OnlineFeatures`](crate::OnlineFeatures).
+#[async_trait]
+pub trait OnlineStore: Debug + Send + Sync {
+    /// Shows what is stored under each key, in the order of the keys.
+    async fn read(&self, space: &str, keys: &[Vec<u8>], see: See<'_>) -> Result<(), OnlineError>;
+
+    /// Reads, decides and writes each key as one step; the answer counts the keys written or deleted. Keys are distinct.
+    async fn update(&self, space: &str, keys: Vec<Vec<u8>>, change: Change) -> Result<u64, OnlineError>;
+
+    /// Shows every key of a space, in no particular order.
+    async fn walk(&self, space: &str, see: Walk<'_>) -> Result<(), OnlineError>;
+
+    /// The spaces that are there.
+    async fn spaces(&self) -> Result<Vec<String>, OnlineError>;
+
+    /// Forgets a whole space, without looking at its keys.
+    async fn remove(&self, space: &str) -> Result<(), OnlineError>;
+
+    /// Whether other processes may write as well.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Records of the space whose newest event ([`record::newest`](crate::record::newest)) is before the instant may be
+    /// forgotten whenever it suits the store.
+    async fn expire(&self, space: &str, before: Timestamp) -> Result<(), OnlineError>;
 }
 
 /// What a write did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct PutReport {
-    /// Rows written.
+    /// Entities written.
     pub written: u64,
-    /// Rows not written because the stored one is newer.
+    /// Entities left as they are: the stored row is newer, the event was there already, or the entity was erased.
     pub kept: u64,
+}
+
+impl std::ops::AddAssign for PutReport {
+    fn add_assign(&mut self, other: Self) {
+        self.written += other.written;
+        self.kept += other.kept;
+    }
 }
 
 /// Every failure of an online store.
@@ -36,12 +83,46 @@ pub enum OnlineError {
         /// Which.
         view: String,
     },
+    /// The view is there, but not in the version that a model was trained on.
+    #[error(
+        "view `{view}` is in the online store, but not its version {version}; train the model again, or bring the old definition back and materialize"
+    )]
+    UnknownVersion {
+        /// Which.
+        view: String,
+        /// The version asked for.
+        version: String,
+    },
+    /// No view takes rows of the source.
+    #[error("no view in the online store takes rows of source `{source_name}`; run `foretell features materialize`")]
+    UnknownSource {
+        /// Which.
+        source_name: String,
+    },
     /// A row that does not fit the view's schema.
     #[error("row does not fit view `{view}`: {reason}")]
     Schema {
         /// Which.
         view: String,
         /// In what way.
+        reason: String,
+    },
+    /// A definition that cannot be compiled.
+    #[error("view `{view}` cannot be used online: {reason}")]
+    Definition {
+        /// Which.
+        view: String,
+        /// Why.
+        reason: String,
+    },
+    /// A window is asked for at an instant that lies too far in the past.
+    #[error(
+        "windows of view `{view}` cannot be read in the past: {reason}; `foretell features historical` answers for any instant"
+    )]
+    Past {
+        /// Which.
+        view: String,
+        /// Since when they can.
         reason: String,
     },
     /// Another process has it open.
@@ -64,26 +145,4 @@ pub enum OnlineError {
         /// What happened and what to do.
         reason: String,
     },
-}
-
-/// Rows by view and entity key. Writes are monotone in event time, then known time: a late older row never replaces a newer
-/// one, so retries are harmless. Of rows of the same time the last written stays, so that corrections count.
-#[async_trait]
-pub trait OnlineStore: Debug + Send + Sync {
-    /// Declares a view's columns. The same again is a no-op; other columns drop the view's rows first.
-    async fn define(&self, view: &str, columns: &ViewSchema) -> Result<(), OnlineError>;
-
-    /// A view's columns, `None` where it was never defined.
-    async fn schema(&self, view: &str) -> Result<Option<ViewSchema>, OnlineError>;
-
-    /// Writes rows.
-    async fn put(&self, view: &str, rows: Vec<(EntityKey, FeatureRow)>) -> Result<PutReport, OnlineError>;
-
-    /// Reads rows with the columns they have: keys keep their order, repeated keys are answered each time.
-    async fn read(&self, view: &str, keys: &[EntityKey]) -> Result<ViewRows, OnlineError>;
-
-    /// The rows alone.
-    async fn get(&self, view: &str, keys: &[EntityKey]) -> Result<Vec<Option<FeatureRow>>, OnlineError> {
-        Ok(self.read(view, keys).await?.rows)
-    }
 }

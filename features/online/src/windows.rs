@@ -14,7 +14,7 @@ mod section;
 
 use foretell_features::{Partial, Span, Timestamp, Value, WindowEvent, WindowPlan};
 
-pub use evaluate::evaluate;
+pub use evaluate::{as_of, evaluate};
 
 /// More events than this are not kept one by one.
 pub const RAW_MAX: usize = 256;

@@ -37,6 +37,7 @@ fn read(name: &str, section: &Section<'_>) -> Option<View> {
     let entity = section.get("entity");
     let source = section.need("source");
     let max_age = section.get("max_age");
+    let retention = section.get("retention");
     let (all_columns, mut features) = latest(section);
     if let Some(written) = section.table("features") {
         for entry in written.entries() {
@@ -58,6 +59,7 @@ fn read(name: &str, section: &Section<'_>) -> Option<View> {
         entity,
         source: source?,
         max_age,
+        retention,
         all_columns,
         features,
         expect: Vec::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use foretell_features::{Definitions, Timestamp};
-use foretell_features_online::FjallStore;
+use foretell_features_online::{FjallStore, OnlineFeatures};
 use foretell_registry::Registry;
 use foretell_serving::{Clock, Dependencies, LogLimits, RequestLog, RunningServer, ServerSettings, start};
 use serde::Deserialize;
@@ -103,8 +103,8 @@ async fn open(root: &Path, arguments: Arguments) -> Result<RunningServer> {
     } else {
         root.join(url).display().to_string()
     })?;
-    let online = FjallStore::open(root.join(".foretell/online"))?;
-    let mut dependencies = Dependencies::new(Arc::new(registry), Arc::new(online), Clock::of(settings.project.as_of));
+    let online = OnlineFeatures::open(Arc::new(FjallStore::open(root.join(".foretell/online"))?)).await?;
+    let mut dependencies = Dependencies::new(Arc::new(registry), online, Clock::of(settings.project.as_of));
     dependencies.definitions = Arc::new(definitions(&root.join("features"))?);
     if settings.serving.request_log.unwrap_or(true) {
         let folder = root.join(".foretell/requests");

@@ -65,6 +65,25 @@ pub(crate) async fn models(State(app): State<App>) -> Json<Vec<ModelAnswer>> {
     Json(snapshot.models.iter().map(model).collect())
 }
 
+/// One view version of the list.
+#[derive(Serialize)]
+pub(crate) struct ViewAnswer {
+    id: String,
+    /// Whether it is the version that its view has now; others are there for models trained on them.
+    current: bool,
+    definition: foretell_features::ViewDefinition,
+}
+
+pub(crate) async fn views(State(app): State<App>) -> Json<Vec<ViewAnswer>> {
+    let online = &app.service.dependencies().online;
+    let view = |it: &std::sync::Arc<foretell_features_online::OnlineView>| ViewAnswer {
+        id: it.id.to_string(),
+        current: online.current(&it.id.view).is_some_and(|current| current.id == it.id),
+        definition: it.definition.clone(),
+    };
+    Json(online.views().iter().map(view).collect())
+}
+
 /// The caller's name for the request, for the log.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get("x-request-id")?.to_str().ok()?;

@@ -7,8 +7,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use foretell_features::row::KeyPart;
-use foretell_features::{DataType, Definitions, EntityKey, FeatureRow, Span, Timestamp, Value};
-use foretell_features_online::{MemoryStore, OnlineStore};
+use foretell_features::{
+    About, DataType, Definitions, Entity, EntityKey, Feature, FeatureKind, FeatureRow, Format, Source, SourceKey, Span,
+    Timestamp, Value, View, ViewDefinition,
+};
+use foretell_features_online::{MemoryStore, OnlineFeatures, OnlineView};
 use foretell_inference::PackageFiles;
 use foretell_inference::testing::{tiny_churn_package, tiny_churn_package_with, tiny_derived_package};
 use foretell_registry::{PackageFile, PromoteRequest, PublishRequest, Registry, Stamp};
@@ -22,7 +25,7 @@ pub(crate) const NOW: Timestamp = Timestamp(100 * 86_400_000_000);
 
 pub(crate) struct House {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) online: Arc<MemoryStore>,
+    pub(crate) online: OnlineFeatures,
     pub(crate) service: PredictService,
     router: Router,
 }
@@ -43,7 +46,7 @@ impl House {
         Self::of(dependencies.0, dependencies.1).await
     }
 
-    pub(crate) async fn of(dependencies: Dependencies, online: Arc<MemoryStore>) -> Self {
+    pub(crate) async fn of(dependencies: Dependencies, online: OnlineFeatures) -> Self {
         let registry = Arc::clone(&dependencies.registry);
         let service = PredictService::new(dependencies).await.unwrap();
         service.refresh().await.unwrap();
@@ -85,16 +88,6 @@ impl House {
         answer
     }
 
-    /// The class and the message that Feast's client raises for a request that must fail so.
-    pub(crate) async fn raised(&self, expected: u16, path: &str, body: Json) -> (String, String) {
-        let (status, answer) = self.post(path, body).await;
-        assert_eq!(status, expected, "{answer}");
-        let raised: Json = serde_json::from_str(answer.as_str().unwrap()).unwrap();
-        assert_eq!(raised["module"], "feast.errors");
-        let text = |it: &Json| it.as_str().unwrap().to_owned();
-        (text(&raised["class"]), text(&raised["message"]))
-    }
-
     /// The error of a request that must fail so.
     pub(crate) async fn error(&self, expected: u16, path: &str, body: Json) -> String {
         let (status, answer) = self.post(path, body).await;
@@ -107,7 +100,7 @@ impl House {
 }
 
 /// The packages published as versions of the models they name, the first of each as champion, and a filled store.
-pub(crate) async fn dependencies(packages: &[PackageFiles]) -> (Dependencies, Arc<MemoryStore>) {
+pub(crate) async fn dependencies(packages: &[PackageFiles]) -> (Dependencies, OnlineFeatures) {
     let registry = Arc::new(Registry::open("memory:").unwrap());
     for package in packages {
         let version = publish(&registry, package.clone()).await;
@@ -115,12 +108,11 @@ pub(crate) async fn dependencies(packages: &[PackageFiles]) -> (Dependencies, Ar
             promote(&registry, &version.0, 1).await;
         }
     }
-    let online = Arc::new(MemoryStore::new());
+    let online = OnlineFeatures::open(Arc::new(MemoryStore::new())).await.unwrap();
     fill(&online).await;
-    let store = Arc::clone(&online) as Arc<dyn OnlineStore>;
     let dependencies = Dependencies {
         definitions: Arc::new(definitions()),
-        ..Dependencies::new(registry, store, Clock::Fixed(NOW))
+        ..Dependencies::new(registry, online.clone(), Clock::Fixed(NOW))
     };
     (dependencies, online)
 }
@@ -159,41 +151,22 @@ pub(crate) fn key(name: &str) -> EntityKey {
     EntityKey(vec![KeyPart::Str(name.into())])
 }
 
-async fn fill(online: &MemoryStore) {
-    let views = [
-        (
-            "purchases",
-            vec![
-                ("plan", DataType::String),
-                ("spend_90d", DataType::Double),
-                ("orders_90d", DataType::Int64),
-            ],
-        ),
-        ("profile", vec![("plan", DataType::String)]),
-        ("stock", vec![("units", DataType::Int64)]),
-        ("rates", vec![("dollar", DataType::Double)]),
+/// The house's one view.
+pub(crate) async fn purchases(online: &OnlineFeatures) -> Arc<OnlineView> {
+    let inputs = [
+        ("customer_id", DataType::String),
+        ("seen_at", DataType::Timestamp),
+        ("plan", DataType::String),
+        ("amount", DataType::Double),
+        ("orders", DataType::Int64),
     ];
-    for (view, columns) in views {
-        let columns = columns
-            .into_iter()
-            .map(|(name, data_type)| (name.to_owned(), data_type));
-        online.define(view, &columns.collect()).await.unwrap();
-    }
-    let one = |key: Vec<KeyPart>, value: Value| {
-        let row = FeatureRow {
-            event_time: NOW.minus(Span::days(1)),
-            known_time: None,
-            values: vec![value],
-        };
-        (EntityKey(key), row)
-    };
-    let stocked = |item: i64| vec![KeyPart::Str("s".into()), KeyPart::Int(item)];
-    let stock = vec![one(stocked(1), Value::Int(10)), one(stocked(2), Value::Int(20))];
-    online.put("stock", stock).await.unwrap();
-    online
-        .put("rates", vec![one(Vec::new(), Value::Float(1.5))])
-        .await
-        .unwrap();
+    let inputs = inputs.map(|(name, data_type)| (name.to_owned(), data_type)).to_vec();
+    let definition = ViewDefinition::of(&definitions(), "purchases", inputs).unwrap();
+    online.define(&definition).await.unwrap()
+}
+
+async fn fill(online: &OnlineFeatures) {
+    let view = purchases(online).await;
     let row = |days: i64, values: [Value; 3]| FeatureRow {
         event_time: NOW.minus(Span::days(days)),
         known_time: None,
@@ -210,56 +183,63 @@ async fn fill(online: &MemoryStore) {
             row(700, [Value::text("pro"), Value::Float(120.5), Value::Int(5)]),
         ),
     ];
-    online.put("purchases", rows).await.unwrap();
+    online.put(&view, rows).await.unwrap();
 }
 
 fn definitions() -> Definitions {
-    Definitions::parse(&[("features/house.toml".into(), DEFINITIONS.to_owned())]).unwrap()
+    let entity = Entity {
+        name: "customer".to_owned(),
+        key: vec![("customer_id".to_owned(), DataType::String)],
+        about: About::default(),
+    };
+    let source = Source {
+        name: "customers".to_owned(),
+        path: "customers.parquet".to_owned(),
+        format: Format::Parquet,
+        rename: Vec::new(),
+        event_time: Some("seen_at".to_owned()),
+        known_time: None,
+        columns: vec![("spend_90d".to_owned(), "amount * 2".parse_expression())],
+        types: Vec::new(),
+        filter: Some("amount > 0".parse_expression()),
+        key: SourceKey::Columns,
+        wide: None,
+        about: About::default(),
+    };
+    let latest = |name: &str, text: &str| Feature {
+        name: name.to_owned(),
+        kind: FeatureKind::Latest {
+            value: text.parse_expression(),
+        },
+    };
+    let view = View {
+        name: "purchases".to_owned(),
+        entity: Some("customer".to_owned()),
+        source: "customers".to_owned(),
+        max_age: Some(Span::days(365)),
+        retention: None,
+        all_columns: false,
+        expect: Vec::new(),
+        features: vec![
+            latest("plan", "lower(plan)"),
+            latest("spend_90d", "spend_90d"),
+            latest("orders_90d", "orders"),
+        ],
+        about: About::default(),
+    };
+    let mut definitions = Definitions::default();
+    definitions.entities.insert(entity.name.clone(), entity);
+    definitions.sources.insert(source.name.clone(), source);
+    definitions.views.insert(view.name.clone(), view);
+    definitions
 }
 
-const DEFINITIONS: &str = r#"
-[entity.customer]
-key = { customer_id = "string" }
-[entity.stocked]
-key = { store = "string", item = "int64" }
-[source.customers]
-path = "customers.parquet"
-event_time = "seen_at"
-columns = { spend_90d = "amount * 2" }
-where = "amount > 0"
-[source.accounts]
-path = "accounts.parquet"
-event_time = "seen_at"
-[source.stocks]
-path = "stocks.parquet"
-event_time = "counted_at"
-[source.rates]
-path = "rates.parquet"
-event_time = "at"
-[view.purchases]
-entity = "customer"
-source = "customers"
-max_age = "365d"
-[view.purchases.features]
-plan = "lower(plan)"
-spend_90d = "spend_90d"
-orders_90d = "orders"
-[view.profile]
-entity = "customer"
-source = "accounts"
-latest = "plan"
-[view.stock]
-entity = "stocked"
-source = "stocks"
-latest = "units"
-[view.rates]
-source = "rates"
-latest = "dollar"
-[derived.customer]
-spend_and_cart = "spend_90d + cart_value"
-[request.customer]
-cart_value = "double"
-[service.checkout]
-features = ["purchases:*", "rates:dollar", "spend_and_cart"]
-except = ["purchases:orders_90d"]
-"#;
+trait ParseExpression {
+    fn parse_expression(&self) -> foretell_features::Expression;
+}
+
+impl ParseExpression for str {
+    fn parse_expression(&self) -> foretell_features::Expression {
+        foretell_features::Expression::parse(self).unwrap()
+    }
+}

@@ -26,6 +26,11 @@ impl Project {
         }
     }
 
+    /// One more file, or another content of one.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
     pub(crate) fn open(&self) -> OfflineStore {
         OfflineStore::open(self.definitions.clone(), self.folder.path()).unwrap()
     }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use foretell_features::aggregate::{Cell, Parts, Reading, Row};
-use foretell_features::{Aggregation, DataType, Partial, Timestamp, Value, WindowPlan};
+use foretell_features::{Aggregation, DataType, Partial, Span, Timestamp, Value, WindowPlan};
 
 use super::WindowError;
 use super::decode::{merge, time_in};
@@ -54,6 +54,18 @@ pub fn evaluate(
         }
     }
     Ok(())
+}
+
+/// Up to when a section knows of events: what the files said, or the newest event pushed since.
+///
+/// # Errors
+/// In what way the bytes are not a window section of this plan.
+pub fn as_of(plan: &WindowPlan, bytes: &[u8]) -> Result<Timestamp, String> {
+    let section = Section::of(plan, bytes)?;
+    let from_files = section.through().map(|it| it.minus(Span(1)));
+    let newest = section.n_events.checked_sub(1).map(|it| section.time(it));
+    let folded = section.n_tiles.checked_sub(1).map(|it| section.tile_last(it));
+    Ok(from_files.max(newest).max(folded).unwrap_or_default())
 }
 
 /// By stream, the shortest window first.

@@ -1,135 +1,68 @@
 //! Columns as Feast's clients send them, and the keys in them.
 
-use std::fmt;
+use std::collections::BTreeMap;
 
-use foretell_features::{DataType, Definitions, EntityKey, ReferenceError, Value, View};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use foretell_features::{DataType, Definitions, EntityKey, Value, View};
 
-use super::failure::Failure;
 use crate::error::{ServeError, hint};
 
-/// `{column: [values]}`, in the order of the request.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Columns(Vec<(String, Vec<Value>)>);
+/// `{column: [values]}`.
+pub(super) type Columns = BTreeMap<String, Vec<Value>>;
 
-impl Columns {
-    pub(super) fn get(&self, name: &str) -> Option<&[Value]> {
-        self.0.iter().find(|it| it.0 == name).map(|it| it.1.as_slice())
-    }
-
-    /// A column that must be there.
-    pub(super) fn need(&self, name: &str) -> Result<&[Value], Failure> {
-        let missing = || {
-            let hint = hint(name, self.0.iter().map(|it| it.0.as_str()));
-            Failure::request(format!("missing column `{name}`{hint}"))
-        };
-        self.get(name).ok_or_else(missing)
-    }
-
-    /// The value of a row; null where there is no such column.
-    pub(super) fn at(&self, name: &str, row: usize) -> Value {
-        self.get(name).map_or(Value::Null, |it| it[row].clone())
-    }
-
-    /// Sets or adds a column.
-    pub(super) fn set(&mut self, name: &str, values: Vec<Value>) {
-        match self.0.iter_mut().find(|it| it.0 == name) {
-            Some(column) => column.1 = values,
-            None => self.0.push((name.to_owned(), values)),
-        }
-    }
-
-    /// Keeps the rows that are marked.
-    pub(super) fn retain(&mut self, kept: &[bool]) {
-        for (_, values) in &mut self.0 {
-            let mut kept = kept.iter();
-            values.retain(|_| kept.next().copied().unwrap_or(false));
-        }
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[Value])> {
-        self.0.iter().map(|(name, values)| (name.as_str(), values.as_slice()))
-    }
-
-    /// The number of rows, the same in every column; `None` where there is no column.
-    pub(super) fn n_rows(&self) -> Result<Option<usize>, Failure> {
-        let Some((first, values)) = self.0.first() else {
-            return Ok(None);
-        };
-        let n = values.len();
-        match self.0.iter().find(|it| it.1.len() != n) {
-            None => Ok(Some(n)),
-            Some((name, other)) => {
-                let m = other.len();
-                Err(Failure::request(format!(
-                    "column `{name}` has {m} values, `{first}` has {n}"
-                )))
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Columns {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Order)
-    }
-}
-
-struct Order;
-
-impl<'de> Visitor<'de> for Order {
-    type Value = Columns;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("columns, {\"name\": [values]}")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Columns, A::Error> {
-        let mut columns = Columns::default();
-        while let Some((name, values)) = map.next_entry::<String, Vec<Value>>()? {
-            if columns.get(&name).is_some() {
-                return Err(A::Error::custom(format!("column `{name}` is there twice")));
-            }
-            columns.0.push((name, values));
-        }
-        Ok(columns)
-    }
-}
-
-/// A view by the name that a client gives it: `purchases`, or `purchases@v2` with whatever version.
-pub(super) fn view<'a>(definitions: &'a Definitions, name: &str) -> Result<&'a View, Failure> {
-    let name = unversioned(name);
-    let unknown = || ReferenceError::View {
-        name: name.to_owned(),
-        hint: hint(name, definitions.views.keys().map(String::as_str)),
+/// The number of rows, the same in every column.
+pub(super) fn n_rows(columns: &Columns) -> Result<usize, ServeError> {
+    let mut lengths = columns.iter().map(|(name, values)| (name, values.len()));
+    let Some((first, n)) = lengths.next() else {
+        return Err(ServeError::request("no columns; send at least the key"));
     };
-    definitions.views.get(name).ok_or_else(|| unknown().into())
+    match lengths.find(|it| it.1 != n) {
+        None => Ok(n),
+        Some((name, m)) => Err(ServeError::request(format!(
+            "column `{name}` has {m} values, `{first}` has {n}"
+        ))),
+    }
 }
 
-/// Feast numbers the versions of a view and may pin one, `purchases@v2`; ours go by their definition, and the current one is
-/// what a client reads.
-pub(super) fn unversioned(view: &str) -> &str {
-    view.split_once('@').map_or(view, |it| it.0)
+pub(super) fn column<'a>(columns: &'a Columns, name: &str) -> Result<&'a [Value], ServeError> {
+    let missing = || {
+        let hint = hint(name, columns.keys().map(String::as_str));
+        ServeError::request(format!("missing column `{name}`{hint}"))
+    };
+    columns.get(name).map(Vec::as_slice).ok_or_else(missing)
+}
+
+pub(super) fn view<'a>(definitions: &'a Definitions, name: &str) -> Result<&'a View, ServeError> {
+    let unknown = || {
+        let hint = hint(name, definitions.views.keys().map(String::as_str));
+        ServeError::NotFound(format!("unknown feature view `{name}`{hint}"))
+    };
+    definitions.views.get(name).ok_or_else(unknown)
 }
 
 /// The key columns of a view; none for a global view.
-pub(super) fn key_columns<'a>(definitions: &'a Definitions, view: &View) -> Result<&'a [(String, DataType)], Failure> {
-    view.entity.as_ref().map_or(Ok(&[]), |it| entity_key(definitions, it))
-}
-
-/// The key columns of an entity.
-pub(super) fn entity_key<'a>(definitions: &'a Definitions, name: &str) -> Result<&'a [(String, DataType)], Failure> {
-    let undefined = || ServeError::Internal(format!("the undefined entity `{name}` is used"));
-    let entity = definitions.entities.get(name).ok_or_else(undefined)?;
-    Ok(&entity.key)
+pub(super) fn key_columns<'a>(
+    definitions: &'a Definitions,
+    view: &View,
+) -> Result<&'a [(String, DataType)], ServeError> {
+    let Some(entity) = &view.entity else { return Ok(&[]) };
+    let undefined = || ServeError::Internal(format!("view `{}` has the undefined entity `{entity}`", view.name));
+    definitions
+        .entities
+        .get(entity)
+        .map(|it| it.key.as_slice())
+        .ok_or_else(undefined)
 }
 
 /// One key per row; `None` where a part is null, which never matches.
-pub(super) fn keys(key: &[(String, DataType)], columns: &Columns, n: usize) -> Result<Vec<Option<EntityKey>>, Failure> {
+pub(super) fn keys(
+    key: &[(String, DataType)],
+    columns: &Columns,
+    n: usize,
+) -> Result<Vec<Option<EntityKey>>, ServeError> {
     let parts = key
         .iter()
-        .map(|(name, data_type)| Ok((name.as_str(), *data_type, columns.need(name)?)));
-    let parts = parts.collect::<Result<Vec<_>, Failure>>()?;
+        .map(|(name, data_type)| Ok((name.as_str(), *data_type, column(columns, name)?)));
+    let parts = parts.collect::<Result<Vec<_>, ServeError>>()?;
     let of_row = |row: usize| {
         let values = parts
             .iter()
@@ -137,7 +70,7 @@ pub(super) fn keys(key: &[(String, DataType)], columns: &Columns, n: usize) -> R
         match EntityKey::from_values(values) {
             Ok(key) => Ok(Some(key)),
             Err(foretell_features::row::KeyError::Null { .. }) => Ok(None),
-            Err(error) => Err(Failure::request(format!("row {row}: {error}"))),
+            Err(error) => Err(ServeError::request(format!("row {row}: {error}"))),
         }
     };
     (0..n).map(of_row).collect()

@@ -1,137 +1,186 @@
 //! `/get-online-features`: columns in, columns out, with statuses and event times.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use foretell_features::{DataType, ServiceFeature, Value};
+use foretell_features::{EntityKey, FeatureRead, Status, Timestamp, Value};
+use foretell_features_online::{OnlineView, ViewReads};
+use serde::{Deserialize, Serialize};
 
-use super::answer::{self, Column};
-use super::asked::Asked;
-use super::derive::OnDemand;
-use super::failure::{self, Failure};
-use super::frame::{Columns, entity_key, key_columns, keys, view};
-use super::stored::StoredView;
+use super::frame::{Columns, key_columns, keys, n_rows, view};
+use crate::error::{ServeError, hint};
 use crate::http::App;
 use crate::http::body::Body;
 
-pub(crate) async fn get_online_features(State(app): State<App>, body: Body) -> Result<impl IntoResponse, Failure> {
-    let asked: Asked = failure::body(&body)?;
-    let sent = asked.entities.n_rows()?;
-    let features = asked.features(&app).await?;
-    let reading = Reading::of(&app, &asked.entities, sent, &features).await?;
-    let columns = reading.columns(&asked, &features)?;
-    let views: Vec<&str> = reading.views.keys().map(String::as_str).collect();
-    let views = asked.include_feature_view_version_metadata.then_some(views.as_slice());
-    Ok((
-        [(header::CONTENT_TYPE, "application/json")],
-        answer::json(&columns, views),
-    ))
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    entities: Columns,
+    features: Option<Vec<String>>,
+    feature_service: Option<String>,
+    #[serde(default)]
+    full_feature_names: bool,
 }
 
-/// All that the features asked for are made of.
-struct Reading<'a> {
-    /// Key columns that count, in the order of the request.
-    keys: Vec<(&'a str, DataType)>,
-    views: BTreeMap<String, StoredView>,
-    derived: BTreeMap<&'a str, OnDemand>,
-    n: usize,
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    results: Vec<ColumnAnswer>,
+    metadata: Metadata,
 }
 
-impl<'a> Reading<'a> {
-    async fn of(
-        app: &'a App,
-        entities: &'a Columns,
-        sent: Option<usize>,
-        features: &'a [ServiceFeature],
-    ) -> Result<Self, Failure> {
-        let definitions = &*app.service.dependencies().definitions;
-        let mut derived = BTreeMap::new();
-        for it in features {
-            if let ServiceFeature::Derived { entity, .. } = it
-                && !derived.contains_key(entity.as_str())
-            {
-                derived.insert(entity.as_str(), OnDemand::plan(app, entity, features).await?);
-            }
-        }
-        let asked = features.iter().filter_map(|it| match it {
-            ServiceFeature::Stored { view, .. } => Some(view.as_str()),
-            ServiceFeature::Derived { .. } => None,
-        });
-        let names: BTreeSet<&str> = asked.chain(derived.values().flat_map(OnDemand::views)).collect();
-        let mut key: Vec<&(String, DataType)> = Vec::new();
-        for name in &names {
-            key.extend(key_columns(definitions, view(definitions, name)?)?);
-        }
-        for entity in derived.keys() {
-            key.extend(entity_key(definitions, entity)?);
-        }
-        let type_of = |name: &str| key.iter().find(|it| it.0 == name).map(|it| it.1);
-        let known = entities
-            .iter()
-            .filter_map(|(name, _)| Some((name, type_of(name)?)))
-            .collect();
-        // Global views have no key: without any entity there is one row.
-        let n = sent.unwrap_or(usize::from(key.is_empty()));
-        let mut views = BTreeMap::new();
-        for name in names {
-            let view = view(definitions, name)?;
-            let keys = keys(key_columns(definitions, view)?, entities, n)?;
-            views.insert(name.to_owned(), StoredView::read(app, view, &keys).await?);
-        }
-        Ok(Self {
-            keys: known,
-            views,
-            derived,
-            n,
-        })
+#[derive(Serialize)]
+struct Metadata {
+    feature_names: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ColumnAnswer {
+    values: Vec<Value>,
+    statuses: Vec<Status>,
+    event_timestamps: Vec<Timestamp>,
+}
+
+/// One feature asked for.
+struct Wanted {
+    view: String,
+    feature: String,
+}
+
+pub(crate) async fn get_online_features(State(app): State<App>, body: Body) -> Result<Json<Answer>, ServeError> {
+    let asked: Asked = body.json()?;
+    let n = n_rows(&asked.entities)?;
+    let wanted = wanted(&app, &asked).await?;
+    let mut names: Vec<String> = asked.entities.keys().cloned().collect();
+    let mut results: Vec<ColumnAnswer> = asked.entities.values().map(|it| ColumnAnswer::sent(it)).collect();
+    let views: std::collections::BTreeSet<&str> = wanted.iter().map(|it| it.view.as_str()).collect();
+    let mut read = std::collections::BTreeMap::new();
+    for name in views {
+        read.insert(name, ViewAnswer::read(&app, name, &asked.entities, n).await?);
     }
+    for one in &wanted {
+        let name = if asked.full_feature_names {
+            format!("{}__{}", one.view, one.feature)
+        } else {
+            one.feature.clone()
+        };
+        if names.contains(&name) {
+            let message = format!("two columns would be named `{name}`; set full_feature_names to true");
+            return Err(ServeError::Request(message));
+        }
+        results.push(read[one.view.as_str()].column(&one.feature)?);
+        names.push(name);
+    }
+    Ok(Json(Answer {
+        results,
+        metadata: Metadata { feature_names: names },
+    }))
+}
 
-    /// Key columns first, then the features in order.
-    fn columns(&self, asked: &Asked, features: &[ServiceFeature]) -> Result<Vec<Column>, Failure> {
-        let mut columns = Vec::with_capacity(self.keys.len() + features.len());
-        for (name, data_type) in &self.keys {
-            let values = asked.entities.need(name)?.iter().cloned();
-            let wrong = |error| Failure::request(format!("`{name}`: {error}"));
-            let cast: Result<Vec<Value>, Failure> = values.map(|it| it.cast(*data_type).map_err(wrong)).collect();
-            columns.push(Column::computed((*name).to_owned(), cast?));
-        }
-        let mut computed = BTreeMap::new();
-        for (entity, plan) in &self.derived {
-            computed.insert(*entity, plan.evaluate(&self.views, &asked.entities, self.n)?);
-        }
-        for it in features {
-            let name = column_name(it, asked.full_feature_names);
-            if columns.iter().any(|it| it.name == name) {
-                return Err(collision(&name, asked.full_feature_names));
+/// The features named, or those that a model reads: a model is our feature service.
+async fn wanted(app: &App, asked: &Asked) -> Result<Vec<Wanted>, ServeError> {
+    match (&asked.features, &asked.feature_service) {
+        (Some(names), None) => {
+            let mut wanted = Vec::with_capacity(names.len());
+            for name in names {
+                wanted.extend(references(app, name).await?);
             }
-            columns.push(match it {
-                ServiceFeature::Stored { view, feature } => Column::read(name, self.views[view].feature(feature)?),
-                ServiceFeature::Derived { entity, name: of } => {
-                    Column::computed(name, computed[entity.as_str()][of.as_str()].clone())
-                }
-            });
+            Ok(wanted)
         }
-        Ok(columns)
+        (None, Some(model)) => {
+            let servable = app.service.servable(model, None).await?;
+            let reads = servable.manifest().plan.reads.iter();
+            Ok(reads
+                .map(|it| Wanted {
+                    view: it.view.clone(),
+                    feature: it.feature.clone(),
+                })
+                .collect())
+        }
+        _ => Err(ServeError::request("send `features` or `feature_service`")),
     }
 }
 
-fn column_name(feature: &ServiceFeature, full: bool) -> String {
-    let (of, name) = match feature {
-        ServiceFeature::Stored { view, feature } => (view, feature),
-        ServiceFeature::Derived { entity, name } => (entity, name),
-    };
-    if full { format!("{of}__{name}") } else { name.clone() }
+async fn references(app: &App, name: &str) -> Result<Vec<Wanted>, ServeError> {
+    let wrong = || ServeError::request(format!("`{name}` is not of the form view:feature"));
+    let (view, feature) = name.split_once(':').ok_or_else(wrong)?;
+    if feature != "*" {
+        return Ok(vec![Wanted {
+            view: view.to_owned(),
+            feature: feature.to_owned(),
+        }]);
+    }
+    let stored = app.service.dependencies().online.view(view, None).await?;
+    let names = stored.columns().iter().map(|it| it.0.clone());
+    let wanted = names.map(|feature| Wanted {
+        view: view.to_owned(),
+        feature,
+    });
+    Ok(wanted.collect())
 }
 
-/// In Feast's words.
-fn collision(name: &str, full: bool) -> Failure {
-    let fix = if full {
-        "please ensure that the feature views or their own features have different names."
-    } else {
-        "either use the full feature name by setting 'full_feature_names=True', or ensure that the features in question have different names."
-    };
-    let message = format!("Duplicate features named {name} found.\nTo resolve this collision, {fix}");
-    Failure::raised(StatusCode::BAD_REQUEST, "FeatureNameCollisionError", message)
+/// The rows of one view for all entities of the request.
+struct ViewAnswer {
+    view: std::sync::Arc<OnlineView>,
+    reads: ViewReads,
+    /// Per entity, its place among the keys read; none where a part of its key is null.
+    places: Vec<Option<usize>>,
+}
+
+impl ViewAnswer {
+    async fn read(app: &App, name: &str, entities: &Columns, n: usize) -> Result<Self, ServeError> {
+        let dependencies = app.service.dependencies();
+        let view = view(&dependencies.definitions, name)?;
+        let keys = keys(key_columns(&dependencies.definitions, view)?, entities, n)?;
+        let some: Vec<EntityKey> = keys.iter().flatten().cloned().collect();
+        let view = dependencies.online.view(name, None).await?;
+        let now = dependencies.clock.now();
+        let reads = dependencies.online.read(&view, &some, &view.project_all(), now).await?;
+        let mut next = 0..;
+        let places = keys.iter().map(|key| key.as_ref().and_then(|_| next.next())).collect();
+        Ok(Self { view, reads, places })
+    }
+
+    fn column(&self, feature: &str) -> Result<ColumnAnswer, ServeError> {
+        let unknown = || {
+            let hint = hint(feature, self.view.columns().iter().map(|it| it.0.as_str()));
+            ServeError::NotFound(format!("unknown feature `{}:{feature}`{hint}", self.view.id.view))
+        };
+        let at = self.view.feature(feature).ok_or_else(unknown)?;
+        let read = |place: &Option<usize>| match place {
+            None => FeatureRead::NOT_FOUND,
+            Some(place) => self.reads.row(*place)[at].clone(),
+        };
+        Ok(ColumnAnswer::of(self.places.iter().map(read)))
+    }
+}
+
+impl ColumnAnswer {
+    fn sent(values: &[Value]) -> Self {
+        let n = values.len();
+        Self {
+            values: values.to_vec(),
+            statuses: vec![Status::Present; n],
+            event_timestamps: vec![Timestamp(0); n],
+        }
+    }
+
+    fn of(reads: impl Iterator<Item = FeatureRead>) -> Self {
+        let (mut values, mut statuses, mut event_timestamps) = (Vec::new(), Vec::new(), Vec::new());
+        for read in reads {
+            values.push(wire(read.value));
+            statuses.push(read.status);
+            event_timestamps.push(read.event_time.unwrap_or_default());
+        }
+        Self {
+            values,
+            statuses,
+            event_timestamps,
+        }
+    }
+}
+
+/// A time travels as seconds since 1970.
+fn wire(value: Value) -> Value {
+    match value {
+        Value::Time(time) => Value::Int(time.0.div_euclid(1_000_000)),
+        other => other,
+    }
 }

@@ -1,19 +1,15 @@
-//! `/write-to-online-store` writes rows of a view, `/push` rows of a source.
-
-use std::collections::BTreeMap;
+//! `/write-to-online-store` and `/push` write rows; `/materialize` asks the offline engine to.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use foretell_features::{
-    Column, DataType, Definitions, EntityKey, FeatureKind, FeatureRow, Source, Table, Timestamp, Value, View,
+    DataType, Definitions, EntityKey, FeatureRow, MaterializeReport, MaterializeRequest, Source, Timestamp, Value, View,
 };
-use foretell_features_online::ViewSchema;
+use foretell_features_online::SourceRows;
 use serde::Deserialize;
 
-use super::failure::{self, Failure};
-use super::frame::{Columns, key_columns, keys, view};
-use super::stored;
+use super::frame::{Columns, column, key_columns, keys, n_rows, view};
 use crate::error::{ServeError, hint};
 use crate::http::App;
 use crate::http::body::Body;
@@ -34,105 +30,130 @@ struct Push {
     push_source_name: String,
     df: Columns,
     #[serde(default)]
-    to: To,
+    to: Option<String>,
 }
 
-/// Where pushed rows go.
-#[derive(Deserialize, Clone, Copy, PartialEq, Default)]
-#[serde(rename_all = "snake_case")]
-enum To {
-    #[default]
-    Online,
-    Offline,
-    OnlineAndOffline,
+#[derive(Deserialize)]
+struct Materialize {
+    start_ts: Option<String>,
+    end_ts: Option<String>,
+    feature_views: Option<Vec<String>>,
+    #[serde(default)]
+    incremental: bool,
 }
 
-/// Rows of one view, with features as columns.
-pub(crate) async fn write_to_online_store(State(app): State<App>, body: Body) -> Result<Json<()>, Failure> {
-    let asked: Write = failure::body(&body)?;
-    let definitions = &app.service.dependencies().definitions;
-    let view = view(definitions, &asked.feature_view_name)?;
-    let columns = stored::columns(&app, view).await?;
-    let rows = Rows::of(definitions, view, &asked.df)?;
-    let feature = |(name, data_type): &(String, DataType)| typed(name, *data_type, asked.df.need(name)?.to_vec());
-    let features = columns.iter().map(feature).collect::<Result<Vec<_>, _>>()?;
-    stored::write(&app, view, rows.with(features)).await?;
+/// Rows of one view: its features as columns, or, where it aggregates, the columns of its source.
+pub(crate) async fn write_to_online_store(State(app): State<App>, body: Body) -> Result<Json<()>, ServeError> {
+    let asked: Write = body.json()?;
+    let dependencies = app.service.dependencies();
+    let view = view(&dependencies.definitions, &asked.feature_view_name)?;
+    let stored = dependencies.online.view(&view.name, None).await?;
+    if stored.plan.has_windows() {
+        let rows = source_rows(asked.df)?;
+        dependencies
+            .online
+            .push_to(&stored, &rows, dependencies.clock.now())
+            .await?;
+        return Ok(Json(()));
+    }
+    let rows = Rows::of(&dependencies.definitions, view, &asked.df)?;
+    let feature = |(name, data_type): &(String, DataType)| typed(name, *data_type, column(&asked.df, name)?.to_vec());
+    let features = stored.columns().iter().map(feature).collect::<Result<Vec<_>, _>>()?;
+    dependencies.online.put(&stored, rows.with(features)).await?;
     Ok(Json(()))
 }
 
-/// Rows of a source: every view on it takes them, the source's files do, or both.
-pub(crate) async fn push(State(app): State<App>, body: Body) -> Result<StatusCode, Failure> {
-    let asked: Push = failure::body(&body)?;
+/// Rows of a source: every view on it takes them.
+pub(crate) async fn push(State(app): State<App>, body: Body) -> Result<StatusCode, ServeError> {
+    let asked: Push = body.json()?;
+    if let Some(to) = asked.to.as_deref().filter(|it| *it != "online") {
+        return Err(ServeError::Unsupported(format!(
+            "rows are pushed to the online store only. to=`{to}`"
+        )));
+    }
     let dependencies = app.service.dependencies();
-    let definitions = &dependencies.definitions;
-    let source = source(definitions, &asked.push_source_name)?;
-    let offline = match asked.to {
-        To::Online => None,
-        To::Offline | To::OnlineAndOffline => Some((super::offline_engine(&app)?, table(&asked.df)?)),
-    };
-    // First online: that a retry does not count twice. Both are checked before anything is written.
-    if asked.to != To::Offline {
-        push_online(&app, source, asked.df).await?;
-    }
-    if let Some((engine, table)) = offline {
-        engine.append(&source.name, table).await.map_err(ServeError::from)?;
-    }
+    let source = source(&dependencies.definitions, &asked.push_source_name)?;
+    let rows = source_rows(asked.df)?;
+    dependencies
+        .online
+        .push(&source.name, &rows, dependencies.clock.now())
+        .await?;
     Ok(StatusCode::OK)
 }
 
-async fn push_online(app: &App, source: &Source, df: Columns) -> Result<(), Failure> {
-    let definitions = &app.service.dependencies().definitions;
-    let df = computed(source, df)?;
-    let views: Vec<&View> = definitions
-        .views
-        .values()
-        .filter(|it| it.source == source.name)
-        .collect();
-    let windowed = |it: &&&View| it.features.iter().any(|it| latest(&it.kind).is_none());
-    if let Some(windowed) = views.iter().find(windowed) {
+/// Columns as rows.
+fn source_rows(df: Columns) -> Result<SourceRows, ServeError> {
+    let n = n_rows(&df)?;
+    let (columns, values): (Vec<String>, Vec<Vec<Value>>) = df.into_iter().unzip();
+    let rows = (0..n).map(|row| values.iter().map(|it| it[row].clone()).collect());
+    Ok(SourceRows {
+        rows: rows.collect(),
+        columns,
+    })
+}
+
+pub(crate) async fn materialize(State(app): State<App>, body: Body) -> Result<Json<()>, ServeError> {
+    let asked: Materialize = body.json()?;
+    let from = asked
+        .start_ts
+        .as_deref()
+        .ok_or_else(|| ServeError::request("missing `start_ts`; send an ISO time"))?;
+    let from = time("start_ts", from)?;
+    run(&app, &asked, Some(from), false).await?;
+    Ok(Json(()))
+}
+
+pub(crate) async fn materialize_incremental(State(app): State<App>, body: Body) -> Result<Json<()>, ServeError> {
+    run(&app, &body.json_or_empty()?, None, true).await?;
+    Ok(Json(()))
+}
+
+/// `POST /v1/materialize`: the same, `start_ts` optional, answered with what was written; the command line's way to the store
+/// while a server has it.
+pub(crate) async fn materialize_with_report(
+    State(app): State<App>,
+    body: Body,
+) -> Result<Json<Vec<MaterializeReport>>, ServeError> {
+    let asked: Materialize = body.json_or_empty()?;
+    let from = asked.start_ts.as_deref().map(|it| time("start_ts", it)).transpose()?;
+    run(&app, &asked, from, asked.incremental).await.map(Json)
+}
+
+async fn run(
+    app: &App,
+    asked: &Materialize,
+    from: Option<Timestamp>,
+    incremental: bool,
+) -> Result<Vec<MaterializeReport>, ServeError> {
+    let dependencies = app.service.dependencies();
+    let now = dependencies.clock.now();
+    let to = asked
+        .end_ts
+        .as_deref()
+        .map_or_else(|| Ok(now), |it| time("end_ts", it))?;
+    if to > now {
         let message = format!(
-            "view `{}` counts over windows, which one row does not give; materialize it",
-            windowed.name
+            "`end_ts` {to} is in the future, it is {now}; events until then would be missed. Send now or earlier"
         );
-        return Err(Failure::request(message));
+        return Err(ServeError::Request(message));
     }
-    let mut writes = Vec::new();
-    for view in views {
-        let columns = stored::columns(app, view).await?;
-        writes.push((
-            view,
-            Rows::of(definitions, view, &df)?.with(pushed(view, &columns, &df)?),
-        ));
+    let views = asked.feature_views.clone().unwrap_or_default();
+    for name in &views {
+        view(&dependencies.definitions, name)?;
     }
-    for (view, rows) in writes {
-        stored::write(app, view, rows).await?;
-    }
-    Ok(())
-}
-
-/// The rows as sent, each column of the narrowest type that holds all its values; the source's files say what they are.
-fn table(df: &Columns) -> Result<Table, Failure> {
-    df.n_rows()?;
-    let mut table = Table::new();
-    for (name, values) in df.iter() {
-        let wrong = |(row, error)| Failure::request(format!("column `{name}`, row {row}: {error}"));
-        let column = Column::from_values(narrowest(values), values.iter().cloned()).map_err(wrong)?;
-        table.push(name, column);
-    }
-    Ok(table)
-}
-
-fn narrowest(values: &[Value]) -> DataType {
-    let all = |fits: fn(&Value) -> bool| values.iter().all(|it| it.is_null() || fits(it));
-    if all(|it| matches!(it, Value::Bool(_))) {
-        DataType::Boolean
-    } else if all(|it| matches!(it, Value::Int(_))) {
-        DataType::Int64
-    } else if all(|it| matches!(it, Value::Int(_) | Value::Float(_))) {
-        DataType::Double
-    } else {
-        DataType::String
-    }
+    let without = || {
+        let advice = "this server has no offline engine; run `foretell features materialize` or use `foretell serve`";
+        ServeError::Unsupported(advice.to_owned())
+    };
+    let offline = dependencies.offline.as_ref().ok_or_else(without)?;
+    let request = MaterializeRequest {
+        views,
+        from,
+        to,
+        now,
+        incremental,
+    };
+    Ok(offline.materialize(request).await?)
 }
 
 /// Keys and times of the rows of a request; rows with a null key are left out.
@@ -143,20 +164,20 @@ struct Rows {
 }
 
 impl Rows {
-    fn of(definitions: &Definitions, view: &View, df: &Columns) -> Result<Self, Failure> {
-        let n = df.n_rows()?.unwrap_or_default();
+    fn of(definitions: &Definitions, view: &View, df: &Columns) -> Result<Self, ServeError> {
+        let n = n_rows(df)?;
         let keys = keys(key_columns(definitions, view)?, df, n)?;
         let source = definitions.sources.get(&view.source);
         let named = |own: Option<&String>, usual: &str| {
-            own.filter(|it| df.get(it).is_some())
+            own.filter(|it| df.contains_key(*it))
                 .cloned()
                 .unwrap_or_else(|| usual.to_owned())
         };
         let event = named(source.and_then(|it| it.event_time.as_ref()), EVENT_TIME);
         let known = named(source.and_then(|it| it.known_time.as_ref()), KNOWN_TIME);
-        let event = times(&event, df.need(&event)?)?.into_iter().enumerate();
+        let event = times(&event, column(df, &event)?)?.into_iter().enumerate();
         let event =
-            event.map(|(row, time)| time.ok_or_else(|| Failure::request(format!("row {row} has no event time"))));
+            event.map(|(row, time)| time.ok_or_else(|| ServeError::request(format!("row {row} has no event time"))));
         let known = match df.get(&known) {
             Some(values) => times(&known, values)?,
             None => vec![None; n],
@@ -193,75 +214,31 @@ impl Rows {
     }
 }
 
-fn source<'a>(definitions: &'a Definitions, name: &str) -> Result<&'a Source, Failure> {
+fn source<'a>(definitions: &'a Definitions, name: &str) -> Result<&'a Source, ServeError> {
     let unknown = || {
         let hint = hint(name, definitions.sources.keys().map(String::as_str));
-        let message = format!("Unable to find push source '{name}'{hint}");
-        Failure::raised(StatusCode::UNPROCESSABLE_ENTITY, "PushSourceNotFoundException", message)
+        ServeError::NotFound(format!("unknown push source `{name}`{hint}"))
     };
     definitions.sources.get(name).ok_or_else(unknown)
 }
 
-/// The source's computed columns beside the file columns that were sent; rows that its filter drops are dropped.
-fn computed(source: &Source, mut df: Columns) -> Result<Columns, Failure> {
-    let n = df.n_rows()?.unwrap_or_default();
-    for (name, expression) in &source.columns {
-        let values = (0..n)
-            .map(|row| expression.evaluate(&|column| df.at(column, row)))
-            .collect();
-        df.set(name, values);
-    }
-    let Some(filter) = &source.filter else { return Ok(df) };
-    let kept: Vec<bool> = (0..n)
-        .map(|row| filter.evaluate(&|column| df.at(column, row)) == Value::Bool(true))
-        .collect();
-    df.retain(&kept);
-    Ok(df)
-}
-
-/// The features of a view from the rows of its source, in the order of the stored columns.
-fn pushed(view: &View, columns: &ViewSchema, df: &Columns) -> Result<Vec<Vec<Value>>, Failure> {
-    let n = df.n_rows()?.unwrap_or_default();
-    let by_name: BTreeMap<&str, _> = view
-        .features
-        .iter()
-        .map(|it| (it.name.as_str(), latest(&it.kind)))
-        .collect();
-    let feature = |(name, data_type): &(String, DataType)| {
-        // A view of all columns (`latest = "*"`) has features that its definition does not list.
-        let Some(Some(expression)) = by_name.get(name.as_str()) else {
-            return typed(name, *data_type, df.need(name)?.to_vec());
-        };
-        for needed in expression.columns() {
-            df.need(needed)?;
-        }
-        let values = (0..n)
-            .map(|row| expression.evaluate(&|column| df.at(column, row)))
-            .collect();
-        typed(name, *data_type, values)
-    };
-    columns.iter().map(feature).collect()
-}
-
-fn latest(kind: &FeatureKind) -> Option<&foretell_features::Expression> {
-    match kind {
-        FeatureKind::Latest { value } => Some(value),
-        FeatureKind::Aggregate { .. } => None,
-    }
-}
-
-fn typed(name: &str, data_type: DataType, values: Vec<Value>) -> Result<Vec<Value>, Failure> {
+fn typed(name: &str, data_type: DataType, values: Vec<Value>) -> Result<Vec<Value>, ServeError> {
     let cast = |(row, value): (usize, Value)| {
-        let wrong = |error| Failure::request(format!("column `{name}`, row {row}: {error}"));
+        let wrong = |error| ServeError::request(format!("column `{name}`, row {row}: {error}"));
         value.cast(data_type).map_err(wrong)
     };
     values.into_iter().enumerate().map(cast).collect()
 }
 
-fn times(name: &str, values: &[Value]) -> Result<Vec<Option<Timestamp>>, Failure> {
+fn times(name: &str, values: &[Value]) -> Result<Vec<Option<Timestamp>>, ServeError> {
     let time = |it: Value| if let Value::Time(time) = it { Some(time) } else { None };
     Ok(typed(name, DataType::Timestamp, values.to_vec())?
         .into_iter()
         .map(time)
         .collect())
+}
+
+fn time(field: &str, text: &str) -> Result<Timestamp, ServeError> {
+    text.parse()
+        .map_err(|error| ServeError::request(format!("`{field}`: {error}")))
 }
