@@ -5,7 +5,11 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const PROTOS: [&str; 2] = ["foretell/v1/prediction.proto", "open_inference_grpc.proto"];
+const PROTOS: [&str; 3] = [
+    "foretell/v1/prediction.proto",
+    "foretell/v1/features.proto",
+    "open_inference_grpc.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -95,6 +95,8 @@ pub(crate) struct Init {
 pub(crate) enum Features {
     /// Write views into the online store
     Materialize(Materialize),
+    /// Rows of sources from JSON lines into the online store
+    Ingest(Ingest),
     /// Read a view's or a model's features of one entity
     Get(GetFeatures),
     /// Hold views' expectations against their files; nothing is written
@@ -125,6 +127,21 @@ pub(crate) struct Validate {
     /// Rows up to this instant [default: the project's clock]
     #[arg(long, value_name = "T")]
     pub to: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Ingest {
+    /// JSON lines, `{"source": "orders", "rows": [{..}]}` each; `-` is stdin
+    pub file: PathBuf,
+    /// Every line is one row of this source
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// The first line to take, counted from 1: where an earlier run ended
+    #[arg(long, value_name = "N")]
+    pub from_line: Option<u64>,
+    /// Rows that are acknowledged together
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub batch: u64,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -108,9 +108,19 @@ async fn send(address: SocketAddr, request: hyper::http::request::Builder, body:
     };
     match status.is_success() {
         true => Ok(answer),
-        false => match answer["error"].as_str() {
+        false => match error_of(&answer) {
             Some(error) => bail!("{error}"),
             None => Err(anyhow!("the server at {address} answered {status}")),
         },
     }
+}
+
+/// `{"error": ".."}`; or, from the feature server's routes, a text that holds `{"message": ".."}`, or what the body lacks.
+fn error_of(answer: &Value) -> Option<String> {
+    let raised = answer.as_str().and_then(|it| serde_json::from_str::<Value>(it).ok());
+    let message = raised.as_ref().map(|it| &it["message"]);
+    let message = message.unwrap_or(&answer["error"]).as_str();
+    message
+        .or_else(|| answer["detail"][0]["msg"].as_str())
+        .map(str::to_owned)
 }

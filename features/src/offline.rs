@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::definition::ViewName;
+use crate::definition::{SourceName, ViewName};
+use crate::table::Table;
 use crate::time::Timestamp;
 
 /// What is to be written into the online store.
@@ -50,4 +51,7 @@ pub struct OfflineError(pub String);
 pub trait Offline: Send + Sync {
     /// Writes what the files say of the views into the online store.
     async fn materialize(&self, request: MaterializeRequest) -> Result<Vec<MaterializeReport>, OfflineError>;
+
+    /// Adds rows to a source's files, columns as the source names them. The same rows again change nothing.
+    async fn append(&self, source: &SourceName, rows: Table) -> Result<(), OfflineError>;
 }

@@ -1,5 +1,6 @@
 //! gRPC: a tonic skin over the predict path, with health and reflection.
 
+mod features;
 mod native;
 mod open_inference;
 
@@ -41,9 +42,13 @@ pub(crate) async fn serve(
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let (health, health_service) = tonic_health::server::health_reporter();
     let native = native::service(service.clone(), limits);
+    let features = features::service(service.clone(), limits);
     let open_inference = open_inference::service(service.clone(), limits);
     health
         .set_service_status("foretell.v1.PredictionService", tonic_health::ServingStatus::Serving)
+        .await;
+    health
+        .set_service_status("foretell.v1.FeatureService", tonic_health::ServingStatus::Serving)
         .await;
     health
         .set_service_status("inference.GRPCInferenceService", tonic_health::ServingStatus::Serving)
@@ -61,6 +66,7 @@ pub(crate) async fn serve(
         // Python's client, and tools that follow it, know only this name.
         .add_service(reflection().build_v1alpha().expect(same))
         .add_service(native)
+        .add_service(features)
         .add_service(open_inference)
         .serve_with_incoming_shutdown(incoming, stop_signal(stopped));
     if let Err(error) = serve.await {

@@ -27,11 +27,22 @@ pub(crate) use domain::field_of;
 pub(crate) struct App {
     pub(crate) service: PredictService,
     pub(crate) limits: Limits,
+    pub(crate) materializing: feast::Materializing,
+}
+
+impl App {
+    pub(crate) fn new(service: PredictService, limits: Limits) -> Self {
+        Self {
+            service,
+            limits,
+            materializing: feast::Materializing::default(),
+        }
+    }
 }
 
 /// The HTTP routes without a socket: for tests, and for programs that have a listener of their own.
 pub fn routes(service: PredictService, limits: Limits, extra: Router) -> Router {
-    router(App { service, limits }, extra)
+    router(App::new(service, limits), extra)
 }
 
 /// All routes; `extra` is mounted beside them and keeps its own limits.

@@ -6,6 +6,7 @@
 mod clock;
 mod endpoints;
 mod error;
+mod features;
 pub mod grpc;
 mod http;
 mod metrics;

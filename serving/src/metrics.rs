@@ -24,9 +24,11 @@ pub(crate) enum Route {
     Other,
     GrpcPredict,
     GrpcInfer,
+    GrpcFeatures,
+    GrpcPush,
 }
 
-const ROUTES: [(Route, &str); 11] = [
+const ROUTES: [(Route, &str); 13] = [
     (Route::Predict, "predict"),
     (Route::Endpoint, "endpoint"),
     (Route::Infer, "infer"),
@@ -38,6 +40,8 @@ const ROUTES: [(Route, &str); 11] = [
     (Route::Other, "other"),
     (Route::GrpcPredict, "grpc_predict"),
     (Route::GrpcInfer, "grpc_infer"),
+    (Route::GrpcFeatures, "grpc_features"),
+    (Route::GrpcPush, "grpc_push"),
 ];
 
 /// Statuses that this server gives; all others are counted as 500, 400 or 200 by their class.

@@ -86,10 +86,7 @@ pub async fn start(
     let service = PredictService::new(dependencies).await?;
     service.refresh().await?;
     let (stop, stopped) = watch::channel(false);
-    let app = App {
-        service: service.clone(),
-        limits: settings.limits,
-    };
+    let app = App::new(service.clone(), settings.limits);
     let mut tasks = vec![
         tokio::spawn(follow(service.clone(), settings.poll, stopped.clone())),
         tokio::spawn(serve_http(http, http::router(app, extra), stopped.clone())),

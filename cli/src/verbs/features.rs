@@ -26,6 +26,7 @@ pub(crate) async fn run(common: &Common, verb: Features) -> Result<ExitCode> {
     let checked = project.check()?;
     match verb {
         Features::Materialize(verb) => materialize(common, &project, checked, verb).await,
+        Features::Ingest(verb) => super::ingest::run(common, &project, &checked, verb).await,
         Features::Get(verb) => get(common, &project, &checked, verb).await,
         Features::Validate(verb) => validate::run(common, &project, checked, &verb),
         Features::Historical(verb) => historical(common, &project, checked, &verb),

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod features;
+pub(crate) mod ingest;
 pub(crate) mod init;
 pub(crate) mod models;
 pub(crate) mod predict;

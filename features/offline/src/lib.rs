@@ -5,6 +5,7 @@
 //! Models are not known here: a training set is a table, labels and the instants they belong to.
 
 mod aggregate;
+mod append;
 mod column;
 mod entity_batches;
 mod error;

@@ -10,16 +10,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use foretell_features::{
-    Definitions, EntityKey, Expression, MaterializeReport, MaterializeRequest, Offline, OfflineError, Timestamp,
-    ViewDefinition,
+    Definitions, EntityKey, Expression, MaterializeReport, MaterializeRequest, Offline, OfflineError, SourceName,
+    Table, Timestamp, ViewDefinition,
 };
 use foretell_features_online::{MaterializedEntity, OnlineFeatures, OnlineView};
 
 use self::journal::{Journal, Running};
 use self::rows::Rows;
+use crate::append::append;
 use crate::entity_batches::EntityBatchSpec;
 use crate::error::{OfflineStoreError, Result, definition};
-use crate::store::OfflineStore;
+use crate::store::{OfflineStore, find_source};
 
 /// Told the view, and how many of its entities are done.
 pub type MaterializeProgress<'a> = &'a (dyn Fn(&str, u64) + Send + Sync);
@@ -268,6 +269,12 @@ impl Offline for OfflineEngine {
             .materialize(&self.online, &request, &|_, _| {})
             .await
             .map_err(said)
+    }
+
+    async fn append(&self, source: &SourceName, rows: Table) -> Result<(), OfflineError> {
+        let (definitions, data_root, source) = (self.definitions.clone(), self.data_root.clone(), source.clone());
+        let appended = aside(move || append(find_source(&definitions, &source)?, &data_root, &rows).map(drop)).await;
+        appended.map_err(|error| OfflineError(error.to_string()))
     }
 }
 

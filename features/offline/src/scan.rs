@@ -11,7 +11,7 @@ mod source;
 mod types;
 mod wide;
 
-pub(crate) use inspect::{SourceSchema, Texts, header, inspect};
+pub(crate) use inspect::{SourceSchema, Texts, file_columns, header, inspect};
 pub(crate) use reading::{Reading, Rows};
 pub(crate) use source::{SourceFrame, evaluate, key_type};
 

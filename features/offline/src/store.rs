@@ -386,7 +386,7 @@ impl SourceTable {
     }
 }
 
-fn find_source<'a>(definitions: &'a Definitions, name: &str) -> Result<&'a Source> {
+pub(crate) fn find_source<'a>(definitions: &'a Definitions, name: &str) -> Result<&'a Source> {
     let there = || definitions.sources.keys().map(String::as_str);
     definitions
         .sources

@@ -97,6 +97,20 @@ impl OnlineFeatures {
         Ok(report)
     }
 
+    /// Whether every view on the source would take the rows; nothing is written.
+    ///
+    /// # Errors
+    /// A missing column or a value that does not fit.
+    pub(crate) fn check(&self, source: &str, rows: &SourceRows, now: Timestamp) -> Result<(), OnlineError> {
+        let views = self
+            .views()
+            .into_iter()
+            .filter(|it| it.definition.source.name == source);
+        views
+            .into_iter()
+            .try_for_each(|view| self.events(&view, rows, now).map(drop))
+    }
+
     /// The same into one view version.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ fn rows(rows: Vec<pb::Row>) -> Option<Vec<Row>> {
     (!rows.is_empty()).then(|| rows.into_iter().map(row).collect())
 }
 
-fn row(row: pb::Row) -> Row {
+pub(super) fn row(row: pb::Row) -> Row {
     row.values.into_iter().map(|(name, it)| (name, value(it))).collect()
 }
 
@@ -148,7 +148,7 @@ fn pb_row(row: Row) -> pb::Row {
     }
 }
 
-fn pb_value(value: Value) -> pb::Value {
+pub(super) fn pb_value(value: Value) -> pb::Value {
     let kind = match value {
         Value::Null => None,
         Value::Bool(it) => Some(pb::value::Kind::BoolValue(it)),

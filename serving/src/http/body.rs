@@ -60,11 +60,6 @@ impl Body {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ServeError> {
         json(&self.0)
     }
-
-    /// The same; an empty body is `{}`.
-    pub(crate) fn json_or_empty<T: DeserializeOwned>(&self) -> Result<T, ServeError> {
-        json(if self.0.is_empty() { b"{}" } else { &self.0 })
-    }
 }
 
 pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ServeError> {

@@ -49,8 +49,8 @@ fn route_of(path: &str) -> Route {
     match path {
         "/v1/predict/{model}" => Route::Predict,
         "/get-online-features" => Route::OnlineFeatures,
-        "/push" | "/write-to-online-store" => Route::Push,
-        "/materialize" | "/materialize-incremental" => Route::Materialize,
+        "/push" | "/write-to-online-store" | "/v1/ingest" => Route::Push,
+        "/materialize" | "/materialize-incremental" | "/v1/materialize" => Route::Materialize,
         "/health" | "/healthz" | "/readyz" | "/metrics" | "/v1/models" => Route::Operations,
         _ if path.ends_with("/infer") => Route::Infer,
         _ if path.starts_with("/v2") => Route::OpenInference,

@@ -158,7 +158,7 @@ async fn no_answer_waits_for_an_acknowledgement() {
     server.stop().await;
 }
 
-async fn server() -> RunningServer {
+pub(crate) async fn server() -> RunningServer {
     let (dependencies, _) = dependencies(&[tiny_churn_package()]).await;
     let settings = ServerSettings {
         http: "127.0.0.1:0".into(),
@@ -168,7 +168,7 @@ async fn server() -> RunningServer {
     start(settings, dependencies, Router::new()).await.unwrap()
 }
 
-async fn channel(server: &RunningServer) -> Channel {
+pub(crate) async fn channel(server: &RunningServer) -> Channel {
     let address = format!("http://{}", server.grpc_addr.unwrap());
     Channel::from_shared(address).unwrap().connect().await.unwrap()
 }
@@ -190,13 +190,13 @@ fn infer(datatype: &str, contents: Option<InferTensorContents>, raw: Vec<Vec<u8>
     }
 }
 
-fn text(it: &str) -> Value {
+pub(crate) fn text(it: &str) -> Value {
     Value {
         kind: Some(Kind::StringValue(it.to_owned())),
     }
 }
 
-fn number(it: f64) -> Value {
+pub(crate) fn number(it: f64) -> Value {
     Value {
         kind: Some(Kind::DoubleValue(it)),
     }

@@ -7,10 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use foretell_features::row::KeyPart;
-use foretell_features::{
-    About, DataType, Definitions, Entity, EntityKey, Feature, FeatureKind, FeatureRow, Format, Source, SourceKey, Span,
-    Timestamp, Value, View, ViewDefinition,
-};
+use foretell_features::{DataType, Definitions, EntityKey, FeatureRow, Span, Timestamp, Value, ViewDefinition};
 use foretell_features_online::{MemoryStore, OnlineFeatures, OnlineView};
 use foretell_inference::PackageFiles;
 use foretell_inference::testing::{tiny_churn_package, tiny_churn_package_with, tiny_derived_package};
@@ -88,6 +85,16 @@ impl House {
         answer
     }
 
+    /// The class and the message that Feast's client raises for a request that must fail so.
+    pub(crate) async fn raised(&self, expected: u16, path: &str, body: Json) -> (String, String) {
+        let (status, answer) = self.post(path, body).await;
+        assert_eq!(status, expected, "{answer}");
+        let raised: Json = serde_json::from_str(answer.as_str().unwrap()).unwrap();
+        assert_eq!(raised["module"], "feast.errors");
+        let text = |it: &Json| it.as_str().unwrap().to_owned();
+        (text(&raised["class"]), text(&raised["message"]))
+    }
+
     /// The error of a request that must fail so.
     pub(crate) async fn error(&self, expected: u16, path: &str, body: Json) -> String {
         let (status, answer) = self.post(path, body).await;
@@ -151,7 +158,14 @@ pub(crate) fn key(name: &str) -> EntityKey {
     EntityKey(vec![KeyPart::Str(name.into())])
 }
 
-/// The house's one view.
+/// A view of the house, defined in the store.
+async fn defined(online: &OnlineFeatures, view: &str, inputs: &[(&str, DataType)]) -> Arc<OnlineView> {
+    let inputs = inputs.iter().map(|(name, data_type)| ((*name).to_owned(), *data_type));
+    let definition = ViewDefinition::of(&definitions(), view, inputs.collect()).unwrap();
+    online.define(&definition).await.unwrap()
+}
+
+/// The house's view of customers.
 pub(crate) async fn purchases(online: &OnlineFeatures) -> Arc<OnlineView> {
     let inputs = [
         ("customer_id", DataType::String),
@@ -160,12 +174,35 @@ pub(crate) async fn purchases(online: &OnlineFeatures) -> Arc<OnlineView> {
         ("amount", DataType::Double),
         ("orders", DataType::Int64),
     ];
-    let inputs = inputs.map(|(name, data_type)| (name.to_owned(), data_type)).to_vec();
-    let definition = ViewDefinition::of(&definitions(), "purchases", inputs).unwrap();
-    online.define(&definition).await.unwrap()
+    defined(online, "purchases", &inputs).await
 }
 
 async fn fill(online: &OnlineFeatures) {
+    let (string, int, double, time) = (DataType::String, DataType::Int64, DataType::Double, DataType::Timestamp);
+    defined(
+        online,
+        "profile",
+        &[("customer_id", string), ("seen_at", time), ("plan", string)],
+    )
+    .await;
+    let stock = [("store", string), ("item", int), ("counted_at", time), ("units", int)];
+    let stock = defined(online, "stock", &stock).await;
+    let rates = defined(online, "rates", &[("at", time), ("dollar", double)]).await;
+    let one = |key: Vec<KeyPart>, value: Value| {
+        let row = FeatureRow {
+            event_time: NOW.minus(Span::days(1)),
+            known_time: None,
+            values: vec![value],
+        };
+        (EntityKey(key), row)
+    };
+    let stocked = |item: i64| vec![KeyPart::Str("s".into()), KeyPart::Int(item)];
+    let rows = vec![one(stocked(1), Value::Int(10)), one(stocked(2), Value::Int(20))];
+    online.put(&stock, rows).await.unwrap();
+    online
+        .put(&rates, vec![one(Vec::new(), Value::Float(1.5))])
+        .await
+        .unwrap();
     let view = purchases(online).await;
     let row = |days: i64, values: [Value; 3]| FeatureRow {
         event_time: NOW.minus(Span::days(days)),
@@ -187,59 +224,52 @@ async fn fill(online: &OnlineFeatures) {
 }
 
 fn definitions() -> Definitions {
-    let entity = Entity {
-        name: "customer".to_owned(),
-        key: vec![("customer_id".to_owned(), DataType::String)],
-        about: About::default(),
-    };
-    let source = Source {
-        name: "customers".to_owned(),
-        path: "customers.parquet".to_owned(),
-        format: Format::Parquet,
-        rename: Vec::new(),
-        event_time: Some("seen_at".to_owned()),
-        known_time: None,
-        columns: vec![("spend_90d".to_owned(), "amount * 2".parse_expression())],
-        types: Vec::new(),
-        filter: Some("amount > 0".parse_expression()),
-        key: SourceKey::Columns,
-        wide: None,
-        about: About::default(),
-    };
-    let latest = |name: &str, text: &str| Feature {
-        name: name.to_owned(),
-        kind: FeatureKind::Latest {
-            value: text.parse_expression(),
-        },
-    };
-    let view = View {
-        name: "purchases".to_owned(),
-        entity: Some("customer".to_owned()),
-        source: "customers".to_owned(),
-        max_age: Some(Span::days(365)),
-        retention: None,
-        all_columns: false,
-        expect: Vec::new(),
-        features: vec![
-            latest("plan", "lower(plan)"),
-            latest("spend_90d", "spend_90d"),
-            latest("orders_90d", "orders"),
-        ],
-        about: About::default(),
-    };
-    let mut definitions = Definitions::default();
-    definitions.entities.insert(entity.name.clone(), entity);
-    definitions.sources.insert(source.name.clone(), source);
-    definitions.views.insert(view.name.clone(), view);
-    definitions
+    Definitions::parse(&[("features/house.toml".into(), DEFINITIONS.to_owned())]).unwrap()
 }
 
-trait ParseExpression {
-    fn parse_expression(&self) -> foretell_features::Expression;
-}
-
-impl ParseExpression for str {
-    fn parse_expression(&self) -> foretell_features::Expression {
-        foretell_features::Expression::parse(self).unwrap()
-    }
-}
+const DEFINITIONS: &str = r#"
+[entity.customer]
+key = { customer_id = "string" }
+[entity.stocked]
+key = { store = "string", item = "int64" }
+[source.customers]
+path = "customers.parquet"
+event_time = "seen_at"
+columns = { spend_90d = "amount * 2" }
+where = "amount > 0"
+[source.accounts]
+path = "accounts.parquet"
+event_time = "seen_at"
+[source.stocks]
+path = "stocks.parquet"
+event_time = "counted_at"
+[source.rates]
+path = "rates.parquet"
+event_time = "at"
+[view.purchases]
+entity = "customer"
+source = "customers"
+max_age = "365d"
+[view.purchases.features]
+plan = "lower(plan)"
+spend_90d = "spend_90d"
+orders_90d = "orders"
+[view.profile]
+entity = "customer"
+source = "accounts"
+latest = "plan"
+[view.stock]
+entity = "stocked"
+source = "stocks"
+latest = "units"
+[view.rates]
+source = "rates"
+latest = "dollar"
+[derived.customer]
+spend_and_cart = "spend_90d + cart_value"
+[request.customer]
+cart_value = "double"
+[service.checkout]
+features = ["purchases:*", "rates:dollar", "spend_and_cart"]
+except = ["purchases:orders_90d"]
+"#;

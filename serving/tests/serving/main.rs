@@ -3,6 +3,7 @@
 mod domain;
 mod feast;
 mod grpc;
+mod grpc_features;
 mod hot_swap;
 mod house;
 mod native;

@@ -128,6 +128,18 @@ pub(super) fn header_of(source: &Source, file: &Located) -> Result<Vec<String>> 
     Ok(names.iter().map(|it| renamed(source, it)).collect())
 }
 
+/// Columns of a Parquet source's first file: as the file names them, as the source does, and their types in the file.
+pub(crate) fn file_columns(source: &Source, place: &Place) -> Result<Vec<(String, String, DataType)>> {
+    let files = place.locate(source)?;
+    let first = files.first().expect("a source has at least one file");
+    let header = parquet::header(&source.name, &first.local)?;
+    let named = |(file_name, data_type): (String, DataType)| {
+        let name = renamed(source, &file_name);
+        (file_name, name, data_type)
+    };
+    Ok(header.columns.into_iter().map(named).collect())
+}
+
 fn renamed(source: &Source, file_name: &str) -> String {
     let renamed = source.rename.iter().find(|(from, _)| from == file_name);
     renamed.map_or(file_name, |(_, to)| to).to_owned()

@@ -1,5 +1,6 @@
 //! The offline engine from outside: one test program, because each one links polars.
 
+mod append;
 mod bad_input;
 mod common;
 mod entity_batches;
