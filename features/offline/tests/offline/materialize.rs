@@ -49,7 +49,7 @@ const NOW: &str = "2024-01-04";
 /// Later than any instant that is asked for.
 const CLOCK: &str = "2024-03-01";
 
-fn request(to: &str) -> MaterializeRequest {
+pub(crate) fn everything(to: &str) -> MaterializeRequest {
     MaterializeRequest {
         views: Vec::new(),
         from: None,
@@ -59,7 +59,7 @@ fn request(to: &str) -> MaterializeRequest {
     }
 }
 
-async fn nowhere() -> OnlineFeatures {
+pub(crate) async fn nowhere() -> OnlineFeatures {
     OnlineFeatures::open(Arc::new(MemoryStore::new())).await.unwrap()
 }
 
@@ -75,7 +75,7 @@ async fn materialize(
 async fn written() -> (Project, OnlineFeatures) {
     let project = Project::new(TOML, &FILES);
     let online = nowhere().await;
-    let reports = materialize(&project, &online, &request(NOW)).await;
+    let reports = materialize(&project, &online, &everything(NOW)).await;
     let entities: Vec<_> = reports.iter().map(|it| (it.view.as_str(), it.entities)).collect();
     assert_eq!(entities, [("all", 1), ("last", 2), ("people", 2), ("recent", 2)]);
     (project, online)
@@ -97,7 +97,7 @@ async fn row(online: &OnlineFeatures, view: &str, who: &str, when: &str) -> Opti
     read.found[0].then_some(read.reads)
 }
 
-async fn values(online: &OnlineFeatures, view: &str, who: &str, when: &str) -> Vec<Value> {
+pub(crate) async fn values(online: &OnlineFeatures, view: &str, who: &str, when: &str) -> Vec<Value> {
     let view = online.current(view).unwrap();
     let keys = [key_of(who)];
     let read = online.read(&view, &keys, &view.project_all(), at(when)).await.unwrap();
@@ -166,7 +166,7 @@ async fn a_pushed_event_counts_at_once_as_if_it_were_in_the_file() {
             "a global view takes them all"
         );
     }
-    materialize(&project, &online, &request("2024-01-10")).await;
+    materialize(&project, &online, &everything("2024-01-10")).await;
     let again = values(&online, "all", "", "2024-01-10").await;
     assert_eq!(
         again,
@@ -213,7 +213,7 @@ async fn both_bounds_are_included() {
     let mut asked = MaterializeRequest {
         views: vec!["rows".to_owned()],
         from: Some(at("2024-01-02")),
-        ..request("2024-01-03")
+        ..everything("2024-01-03")
     };
     engine.materialize(asked.clone()).await.unwrap();
     for (k, present) in [(1, true), (2, true), (3, false), (4, false)] {
@@ -237,7 +237,7 @@ async fn an_incremental_run_writes_only_what_is_new_whatever_its_time() {
     let online = nowhere().await;
     let incremental = MaterializeRequest {
         incremental: true,
-        ..request("2024-01-10")
+        ..everything("2024-01-10")
     };
     let counts = |reports: Vec<MaterializeReport>| -> Vec<(String, u64, u64)> {
         reports
@@ -276,7 +276,7 @@ async fn an_older_version_of_a_view_is_kept_up_to_date_beside_the_new_one() {
     let (project, online) = written().await;
     let old = online.current("recent").unwrap();
     let changed = Project::new(&TOML.replace("window = \"2d\"", "window = \"5d\""), &FILES);
-    let reports = materialize(&changed, &online, &request("2024-01-10")).await;
+    let reports = materialize(&changed, &online, &everything("2024-01-10")).await;
     let recent: Vec<_> = reports
         .iter()
         .filter(|it| it.view == "recent")

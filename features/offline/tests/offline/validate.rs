@@ -1,10 +1,12 @@
 //! Expectations: what passes, what fails and why, and what a materialization does about it.
 
+use std::sync::Arc;
+
 use foretell_features::{EntityFrame, OnFailure, Value};
 use foretell_features_offline::OfflineStoreError;
-use foretell_features_online::{MemoryStore, OnlineStore};
 
 use crate::common::{Project, at, key, refs, row_text};
+use crate::materialize::{everything, nowhere, values};
 
 const SOURCES: &str = r#"
 [entity.who]
@@ -94,17 +96,17 @@ fn every_kind_of_check_finds_what_is_wrong_and_where() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_check_refuses_the_view_and_writes_nothing() {
     let project = project("amount = { min = 0 }\nrows = { min = 7, on_failure = \"warn\" }");
-    let store = project.open();
-    let online = MemoryStore::new();
+    let store = Arc::new(project.open());
+    let online = nowhere().await;
     let refused = store
-        .materialize(&online, &[], at(NOW), &|_, _, _| {})
+        .materialize(&online, &everything(NOW), &|_, _| {})
         .await
         .unwrap_err();
     let expected =
         "view `v` is not written, its source is not as expected: amount min 0, found -5 (1 rows, file row 1 is one)";
     assert_eq!(refused.to_string(), expected);
     assert!(matches!(refused, OfflineStoreError::Refused { .. }));
-    assert_eq!(online.schema("v").await.unwrap(), None);
+    assert!(online.views().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,26 +114,19 @@ async fn quarantined_rows_are_left_out_online_and_offline_and_kept_in_a_file() {
     let project =
         project("on_failure = \"quarantine\"\namount = { min = 0, max = 100 }\ncode = { matches = \"^[A-Z]$\" }");
     let state = tempfile::tempdir().unwrap();
-    let store = project.open().keeping(state.path());
+    let store = Arc::new(project.open().keeping(state.path()));
     let report = store.validate("v", at(NOW)).unwrap();
     assert_eq!((report.quarantined, report.refuses()), (2, false));
     assert_eq!(report.failed(OnFailure::Quarantine).count(), 3);
 
-    let online = MemoryStore::new();
-    store.materialize(&online, &[], at(NOW), &|_, _, _| {}).await.unwrap();
+    let online = nowhere().await;
+    store.materialize(&online, &everything(NOW), &|_, _| {}).await.unwrap();
     for (who, expected) in [("ann", "10,1"), ("bob", "20,2"), ("eve", "-,0")] {
         let frame = EntityFrame::new(vec![key(who)], vec![at(NOW)]);
         let joined = store.historical(&frame, &refs(&["v:*"]), &[]).unwrap();
         assert_eq!(row_text(&joined, 0), expected, "{who}");
     }
-    let stored = online
-        .get("v", &[key("ann").unwrap()])
-        .await
-        .unwrap()
-        .pop()
-        .unwrap()
-        .unwrap();
-    assert_eq!(stored.values, [Value::Int(10), Value::Int(1)]);
+    assert_eq!(values(&online, "v", "ann", NOW).await, [Value::Int(10), Value::Int(1)]);
 
     let file = state.path().join("quarantine/v/2024-01-05T00-00-00Z.parquet");
     let aside = foretell_features_offline::read_table(&file).unwrap();
