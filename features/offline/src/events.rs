@@ -94,11 +94,6 @@ impl EventIndex {
         })
     }
 
-    /// All entities, in order of first appearance in the file.
-    pub(crate) fn keys(&self) -> Vec<EntityKey> {
-        self.keys.keys()
-    }
-
     /// How many entities there are.
     pub(crate) fn n_keys(&self) -> u32 {
         u32::try_from(self.keys.len()).expect("keys are numbered in 32 bits")

@@ -15,7 +15,7 @@ use crate::partitions::{Partition, Partitions};
 use crate::place::{Place, SourceFile};
 use crate::scan::{Reading, SourceFrame, SourceSchema, Texts, header, inspect};
 use crate::spill::Spill;
-use crate::view::{LoadedView, feature_type};
+use crate::view::feature_type;
 
 /// Definitions over a folder of files. Cheap to open; what is read stays until the store is dropped, in memory or, of a source
 /// larger than [`OfflineStore::with_memory`] allows, in temporary files: one store sees one state of the files.
@@ -347,26 +347,6 @@ impl OfflineStore {
         Ok(Partition {
             events: Arc::new(events),
             ..partition
-        })
-    }
-
-    /// The same, by the entity's name.
-    pub(crate) fn whole_events(&self, source: &str, entity: Option<&str>) -> Result<Arc<EventIndex>> {
-        self.events(source, entity.map(|it| self.entity(it)).transpose()?)
-    }
-
-    /// A view with all of its source's rows in memory.
-    pub(crate) fn loaded_view(&self, name: &str) -> Result<LoadedView<'_>> {
-        let view = self.view(name)?;
-        let entity = view.entity.as_deref().map(|it| self.entity(it)).transpose()?;
-        let source = self.source(&view.source, &self.needs_of_view(view)?)?;
-        let events = self.events(&view.source, entity)?;
-        let Partition { source, events } = self.admitted(view, Partition { source, events })?;
-        Ok(LoadedView {
-            view,
-            source,
-            events,
-            knowledge: self.knowledge,
         })
     }
 }
