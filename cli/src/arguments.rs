@@ -50,7 +50,7 @@ pub(crate) enum Verb {
     Check,
     /// Look at the project, its stores and this machine
     Doctor,
-    /// Feature store: materialize, get, historical, validate
+    /// Feature store: materialize, get, historical, validate, stats, parity
     #[command(subcommand)]
     Features(Features),
     /// Train models: candidates, gates, registry
@@ -101,6 +101,12 @@ pub(crate) enum Features {
     Get(GetFeatures),
     /// Hold views' expectations against their files; nothing is written
     Validate(Validate),
+    /// What a view's features look like: counts, quantiles, histograms
+    Stats(Stats),
+    /// Replay a model's logged requests through the files and compare value by value
+    Parity(Parity),
+    /// Remove an entity from the online store and every file, for good; prints a receipt
+    Erase(Erase),
     /// Point-in-time join: features as they were known at each row's time
     Historical(Historical),
 }
@@ -142,6 +148,46 @@ pub(crate) struct Ingest {
     /// Rows that are acknowledged together
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub batch: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Stats {
+    /// The view
+    pub view: String,
+    /// Compute them from the files at this instant [default: as of the last materialization]
+    #[arg(long, value_name = "T", conflicts_with = "compare")]
+    pub at: Option<Timestamp>,
+    /// How far each feature has moved between the last two materializations
+    #[arg(long)]
+    pub compare: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Parity {
+    /// The model
+    pub model: String,
+    /// Logged rows to replay, chosen by the seed
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub sample: usize,
+    /// Where all chance comes from
+    #[arg(long, default_value_t = 42, value_name = "S")]
+    pub seed: u64,
+    /// Only what was answered for this instant or later
+    #[arg(long, value_name = "T")]
+    pub since: Option<Timestamp>,
+    /// Values that may differ; more exit with 3
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub max_mismatch: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Erase {
+    /// Key columns, one `--entity column=value` each; a part of a composite key means all keys with it
+    #[arg(long = "entity", value_name = "K=V", value_parser = key_value, required = true)]
+    pub entity: Vec<(String, String)>,
+    /// Say what would go, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Clone, Args)]

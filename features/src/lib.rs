@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod definition;
 mod definition_parse;
 pub mod document;
+pub mod erasure;
 pub mod expectation;
 pub mod expression;
 pub mod label;
@@ -32,6 +33,7 @@ pub use definition::{
     RequestColumn, Source, SourceKey, SourceName, View, ViewName, WideColumns,
 };
 pub use document::{Document, Problem, Problems};
+pub use erasure::{ErasedFile, ErasedView, ErasurePattern, ErasureReceipt, ErasureRequest};
 pub use expectation::{Bounds, Check, Expectation, OnFailure, Rule};
 pub use expression::{Expression, ExpressionError};
 pub use label::{Ahead, Cutoffs, LabelSpec, Population};

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{SourceName, ViewName};
+use crate::erasure::{ErasureReceipt, ErasureRequest};
 use crate::table::Table;
 use crate::time::Timestamp;
 
@@ -54,4 +55,8 @@ pub trait Offline: Send + Sync {
 
     /// Adds rows to a source's files, columns as the source names them. The same rows again change nothing.
     async fn append(&self, source: &SourceName, rows: Table) -> Result<(), OfflineError>;
+
+    /// Removes an entity from the online store and from every file of the project, and refuses or hides rows of it that come
+    /// back. Asking again is harmless, and completes what was cut off.
+    async fn erase(&self, request: &ErasureRequest) -> Result<ErasureReceipt, OfflineError>;
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::definition::{Aggregation, Definitions, Entity, FeatureKind, Source, View};
+use crate::expression::{BinaryOperator, Expression};
 use crate::value::DataType;
 use crate::window::Window;
 
@@ -60,9 +61,18 @@ impl ViewDefinition {
             Some(name) => Some(definitions.entities.get(name)?.clone()),
             None => None,
         };
+        // What the view lets in decides its values as `where` does: one condition, in the version, for files and pushes alike.
+        let filter = source.filter.iter().cloned().chain(view.admits());
+        let filter = filter.reduce(|all, it| Expression::Binary(BinaryOperator::And, Box::new(all), Box::new(it)));
         Some(Self {
-            view: view.clone(),
-            source: source.clone(),
+            view: View {
+                expect: Vec::new(),
+                ..view.clone()
+            },
+            source: Source {
+                filter,
+                ..source.clone()
+            },
             entity,
             inputs,
         })

@@ -97,6 +97,11 @@ pub struct GateRule {
     pub better_than_baseline: bool,
 }
 
+impl GateRule {
+    /// The share of served values that are what the files say: measured on the feature store, not on test rows.
+    pub const PARITY: &str = "parity";
+}
+
 /// The baseline that training adds by task: the training mean, or seasonal naive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Baseline {

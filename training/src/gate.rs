@@ -44,13 +44,32 @@ pub fn judge(
     rivals: Rivals<'_>,
 ) -> Result<Vec<GateResult>, TrainError> {
     let mut results = Vec::new();
-    for rule in rules {
+    for rule in rules.iter().filter(|it| it.metric != GateRule::PARITY) {
         let Some(&value) = metrics.get(&rule.metric) else {
             return Err(unknown_metric(model, task, &rule.metric, metrics));
         };
         results.extend(judge_rule(rule, value, rivals));
     }
     Ok(results)
+}
+
+/// Judges the rules about parity: the share of served values that are what the files say, or why it is not known.
+pub fn judge_parity(rules: &[GateRule], measured: Option<Result<f64, &str>>) -> Vec<GateResult> {
+    let rules = rules.iter().filter(|it| it.metric == GateRule::PARITY);
+    let judged = |rule: &GateRule| match measured {
+        Some(Ok(share)) => judge_rule(rule, share, Rivals::default()),
+        unknown => {
+            let why = unknown.and_then(Result::err).unwrap_or("nobody measured it");
+            vec![GateResult {
+                metric: rule.metric.clone(),
+                rule: "measured".to_owned(),
+                value: f64::NAN,
+                passed: false,
+                reason: format!("parity is not known: {why}"),
+            }]
+        }
+    };
+    rules.flat_map(judged).collect()
 }
 
 /// The reasons of the rules that do not hold, joined for one sentence; empty where all hold.

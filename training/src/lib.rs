@@ -35,7 +35,7 @@ pub mod train;
 
 pub use error::{FitError, TrainError};
 pub use fit::{TabularInput, TabularOutcome, train_tabular};
-pub use gate::GateResult;
+pub use gate::{GateResult, judge_parity, refusals};
 pub use metrics::Metrics;
 pub use progress::{Progress, Silent};
 pub use report::{CandidateReport, TrainReport};

@@ -14,7 +14,7 @@ use crate::digest::{of_series_set, of_training_set};
 use crate::error::TrainError;
 use crate::fit::{TabularInput, TabularOutcome, train_tabular};
 use crate::forecast::{ForecastTrainInput, train_forecast};
-use crate::gate::{GateResult, Rivals, judge};
+use crate::gate::{GateResult, Rivals, judge, judge_parity};
 use crate::metrics::{Metrics, calibration_table};
 use crate::package::{CARD_FILE, Origin, finite, forecast_package, tabular_package};
 use crate::plan::plan;
@@ -42,6 +42,8 @@ pub struct TrainRequest<'a> {
     pub now: Timestamp,
     /// Take over from a champion that is there, if the gates hold.
     pub promote: bool,
+    /// The share of served values that are what the files say, where a gate asks for it; or why it is not known.
+    pub parity: Option<Result<f64, &'a str>>,
     /// Who.
     pub actor: &'a str,
     /// SHA-256 of the model's and the features' TOML.
@@ -192,7 +194,8 @@ fn train_rows(
         champion: champion.as_ref().map(as_rival),
     };
     let metrics = outcome.best().metrics.clone();
-    let gates = judge(&spec.name, spec.task, &spec.gates, &metrics, rivals)?;
+    let mut gates = judge(&spec.name, spec.task, &spec.gates, &metrics, rivals)?;
+    gates.extend(judge_parity(&spec.gates, request.parity));
     let plan = plan(
         offline.definitions(),
         &tabular.entity,

@@ -9,10 +9,14 @@ use foretell_features::{
     DataType, Definitions, Entity, EntityFrame, EntityKey, FeatureRead, FeatureRef, MaterializeReport,
     MaterializeRequest, Timestamp, Value,
 };
-use foretell_features_offline::{OfflineStore, read_table, write_parquet};
+use foretell_features_offline::{OfflineStore, ParityReport, read_table, write_parquet};
 use foretell_features_online::OnlineFeatures;
+use foretell_models::{GateRule, ModelSpec};
 use serde_json::json;
 
+mod erase;
+mod parity;
+mod stats;
 mod validate;
 
 use crate::arguments::{Common, Features, GetFeatures, Historical, Materialize};
@@ -28,9 +32,23 @@ pub(crate) async fn run(common: &Common, verb: Features) -> Result<ExitCode> {
         Features::Materialize(verb) => materialize(common, &project, checked, verb).await,
         Features::Ingest(verb) => super::ingest::run(common, &project, &checked, verb).await,
         Features::Get(verb) => get(common, &project, &checked, verb).await,
+        Features::Stats(verb) => stats::run(common, &project, checked, &verb),
+        Features::Erase(verb) => erase::run(common, &project, checked, &verb).await,
+        Features::Parity(verb) => parity::run(common, &project, checked, &verb),
         Features::Validate(verb) => validate::run(common, &project, checked, &verb),
         Features::Historical(verb) => historical(common, &project, checked, &verb),
     }
+}
+
+/// Parity of a model's logged requests, where one of its gates asks for it: the report, or why there is none.
+pub(crate) fn measured_parity(
+    project: &Project,
+    offline: &OfflineStore,
+    model: &ModelSpec,
+) -> Option<Result<ParityReport, String>> {
+    let asked = model.gates.iter().any(|it| it.metric == GateRule::PARITY);
+    let measured = || parity::replayed(project, offline, model, parity::Sample::default());
+    asked.then(|| measured().map_err(|error| format!("{error:#}")))
 }
 
 async fn materialize(common: &Common, project: &Project, checked: Checked, verb: Materialize) -> Result<ExitCode> {

@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use foretell_models::GateRule;
 use foretell_registry::{
     ModelRef, ModelState, ModelVersion, PromoteRequest, Registry, RollbackRequest, Stamp, VerifyReport,
 };
 use foretell_serving::Clock;
+use foretell_training::{GateResult, judge_parity, refusals};
 use serde_json::{Value, json};
 
 use crate::arguments::{Common, Models};
@@ -25,7 +27,15 @@ pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
             alias,
             reason,
         } => {
-            let request = PromoteRequest::new(model, version, &alias, stamp(reason));
+            let mut request = PromoteRequest::new(model, version, &alias, stamp(reason));
+            let gates = parity_gates(&project, &request)?;
+            if gates.iter().any(|it| !it.passed) {
+                eprintln!("gate refused: {}", refusals(&gates));
+                return Ok(ExitCode::from(output::GATE_REFUSED));
+            }
+            if !gates.is_empty() {
+                request.evidence = json!({ "gates": gates });
+            }
             moved(&registry.promote(request).await?, &alias, common.json)
         }
         Models::Rollback { model, alias, reason } => {
@@ -34,6 +44,27 @@ pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
         }
         Models::Verify => verify(&registry.verify().await?, common.json),
     }
+}
+
+/// A model whose definition asks for parity becomes champion only if its logged requests show it.
+fn parity_gates(project: &Project, request: &PromoteRequest) -> Result<Vec<GateResult>> {
+    // A registry without definitions beside it asks for nothing; nor does a model that only the registry has.
+    if request.alias != "champion" || !project.root.join("models").is_dir() {
+        return Ok(Vec::new());
+    }
+    let checked = project.check()?;
+    let Some(model) = checked.models.iter().find(|it| it.name == request.model).cloned() else {
+        return Ok(Vec::new());
+    };
+    if !model.gates.iter().any(|it| it.metric == GateRule::PARITY) {
+        return Ok(Vec::new());
+    }
+    let offline = project.offline(checked.definitions)?;
+    let measured = super::features::measured_parity(project, &offline, &model);
+    let share = measured
+        .as_ref()
+        .map(|it| it.as_ref().map(|it| it.share()).map_err(String::as_str));
+    Ok(judge_parity(&model.gates, share))
 }
 
 async fn list(registry: &Registry, as_json: bool) -> Result<ExitCode> {

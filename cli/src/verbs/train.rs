@@ -67,6 +67,7 @@ pub(crate) struct Settings {
 pub(crate) struct Session {
     pub checked: Checked,
     pub offline: Arc<OfflineStore>,
+    project: Project,
     now: Timestamp,
     registry: Option<Registry>,
     tracking: Tracking,
@@ -83,6 +84,7 @@ impl Session {
         Ok(Self {
             checked,
             offline: Arc::new(offline),
+            project: project.clone(),
             now: project.now(),
             registry,
             tracking,
@@ -95,8 +97,10 @@ impl Session {
             progress: Progress::new(),
         };
         let actor = super::models::actor();
+        let spec = self.checked.model(name)?;
+        let parity = super::features::measured_parity(&self.project, &self.offline, spec);
         let request = TrainRequest {
-            spec: self.checked.model(name)?,
+            spec,
             offline: &self.offline,
             registry: self.registry.as_ref(),
             tracking: Some(&self.tracking),
@@ -104,6 +108,9 @@ impl Session {
             as_of: settings.as_of.unwrap_or(self.now),
             now: Clock::Real.now(),
             promote: settings.promote,
+            parity: parity
+                .as_ref()
+                .map(|it| it.as_ref().map(|it| it.share()).map_err(String::as_str)),
             actor: &actor,
             definitions_digest: &self.checked.digest,
             progress: &progress,

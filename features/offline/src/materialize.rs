@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use foretell_features::row::KeyPart;
 use foretell_features::{
-    Definitions, EntityKey, Expression, MaterializeReport, MaterializeRequest, Offline, OfflineError, SourceName,
-    Table, Timestamp, ViewDefinition,
+    DataType, Definitions, EntityKey, ErasedView, ErasureReceipt, ErasureRequest, Expression, MaterializeReport,
+    MaterializeRequest, Offline, OfflineError, SourceName, Table, Timestamp, Value, ViewDefinition,
 };
-use foretell_features_online::{MaterializedEntity, OnlineFeatures, OnlineView};
+use foretell_features_online::{Erasure, MaterializedEntity, OnlineFeatures, OnlineView};
 
 use self::journal::{Journal, Running};
 use self::rows::Rows;
@@ -70,6 +71,8 @@ impl OfflineStore {
         for view in self.named(&request.views) {
             self.view(&view)?;
             reports.push(self.materialize_view(online, &view, request, progress).await?);
+            let (store, name, to) = (Arc::clone(self), view.clone(), request.to);
+            aside(move || store.keep_statistics(&name, to)).await?;
             for old in online.views().iter().filter(|it| it.id.view == view) {
                 if online.current(&view).is_some_and(|it| it.id != old.id) {
                     reports.extend(self.refresh(online, old, request).await);
@@ -114,7 +117,11 @@ impl OfflineStore {
     ) -> Option<MaterializeReport> {
         let alone = alone(&old.definition);
         let written = async {
-            let store = Arc::new(OfflineStore::open(alone, self.data_root())?);
+            let store = OfflineStore::open(alone, self.data_root())?;
+            let store = Arc::new(match self.state() {
+                Some(state) => store.keeping(state),
+                None => store,
+            });
             store.write_view(online, old, request, &|_, _| {}).await
         };
         let told = |error: &OfflineStoreError| tracing::warn!("{} stays as it is: {error}", old.id);
@@ -227,6 +234,14 @@ struct Read {
     unchanged: u64,
 }
 
+fn key_part((column, _, value): &(String, DataType, Value)) -> (String, KeyPart) {
+    let part = match value {
+        Value::Int(it) => KeyPart::Int(*it),
+        other => KeyPart::Str(other.to_string().into()),
+    };
+    (column.clone(), part)
+}
+
 /// One view version as a project of its own.
 fn alone(it: &ViewDefinition) -> Definitions {
     let mut definitions = Definitions::default();
@@ -247,6 +262,24 @@ impl OfflineEngine {
             state: store.state().map(Path::to_owned),
             online,
         }
+    }
+
+    /// The online store first: what it has is what is served.
+    async fn erase_everywhere(&self, request: &ErasureRequest) -> Result<ErasureReceipt> {
+        let erasure = Erasure {
+            key: request.pattern.parts().iter().map(key_part).collect(),
+            until: request.at,
+        };
+        let removed = match request.dry_run {
+            true => self.online.would_erase(&erasure).await?,
+            false => self.online.erase(&erasure).await?,
+        };
+        let online = removed.into_iter().map(|it| ErasedView {
+            view: it.view,
+            entities: it.records,
+        });
+        let (online, store, request) = (online.collect(), self.opened().await?, request.clone());
+        aside(move || store.erase(&request, online)).await
     }
 
     /// The files as they are now.
@@ -275,6 +308,11 @@ impl Offline for OfflineEngine {
         let (definitions, data_root, source) = (self.definitions.clone(), self.data_root.clone(), source.clone());
         let appended = aside(move || append(find_source(&definitions, &source)?, &data_root, &rows).map(drop)).await;
         appended.map_err(|error| OfflineError(error.to_string()))
+    }
+
+    async fn erase(&self, request: &ErasureRequest) -> Result<ErasureReceipt, OfflineError> {
+        let erased = self.erase_everywhere(request).await;
+        erased.map_err(|error| OfflineError(error.to_string()))
     }
 }
 

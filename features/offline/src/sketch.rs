@@ -44,10 +44,6 @@ impl Quantiles {
         self.digest.is_none()
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.n
-    }
-
     pub(crate) fn ends(&self) -> Option<(f64, f64)> {
         self.ends
     }

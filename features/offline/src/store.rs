@@ -8,6 +8,7 @@ use foretell_features::{
     Column, DataType, Definitions, Entity, Expression, Feature, FeatureKind, Source, Table, View, ViewName,
 };
 
+use crate::erase::Tombstones;
 use crate::error::{OfflineStoreError, Result, unknown};
 use crate::events::{EventIndex, Knowledge};
 use crate::needs::{self, Columns};
@@ -135,6 +136,10 @@ impl OfflineStore {
         self.state.as_deref()
     }
 
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// The definitions, `latest = "*"` views with their features.
     pub fn definitions(&self) -> &Definitions {
         &self.definitions
@@ -237,7 +242,11 @@ impl OfflineStore {
         if let Some(texts) = inspected.texts {
             locked(&self.texts).insert(name.to_owned(), texts);
         }
-        let schema = Arc::new(inspected.schema);
+        let mut schema = inspected.schema;
+        if let Some(state) = &self.state {
+            schema.erased = Tombstones::read(state)?.over(|name| schema.data_type(name).is_some());
+        }
+        let schema = Arc::new(schema);
         schemas.insert(name.to_owned(), schema.clone());
         Ok(schema)
     }

@@ -69,7 +69,7 @@ impl std::fmt::Display for CheckReport {
         let column = self.column.as_ref().map(|it| format!("{it} ")).unwrap_or_default();
         write!(f, "{column}{} {}, found {}", self.name, self.bound, self.observed)?;
         match self.examples.first() {
-            Some(row) => write!(f, " ({} rows, file row {row} is one)", self.failed_rows),
+            Some(row) => write!(f, "; {} rows fail, file row {row} is one", self.failed_rows),
             None => Ok(()),
         }
     }

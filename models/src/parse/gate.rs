@@ -14,7 +14,8 @@ pub(super) fn gates(root: &Section<'_>, task: Task) -> Vec<GateRule> {
     let mut gates = Vec::new();
     for entry in section.entries() {
         let known = metrics(task);
-        if !known.contains(&entry.name.as_str()) {
+        let parity = entry.name == GateRule::PARITY && task != Task::Forecast;
+        if !parity && !known.contains(&entry.name.as_str()) {
             let nearest = spelling::nearest(&entry.name, known.iter().copied());
             let all = || format!("; use one of {}", spelling::quoted(known));
             let hint = nearest.map_or_else(all, |it| format!("; did you mean `{it}`?"));
@@ -46,6 +47,10 @@ fn gate(metric: &str, rule: &Section<'_>) -> GateRule {
         && min > max
     {
         rule.problem("min", format!("nothing is at least {min} and at most {max}"));
+    }
+    let compared = gate.not_worse_than_champion_by.is_some() || gate.better_than_baseline || gate.max.is_some();
+    if metric == GateRule::PARITY && compared {
+        rule.problem("", "parity is a share of equal values; write parity = { min = 1.0 }");
     }
     let keys = ["min", "max", "not_worse_than_champion_by", "better_than_baseline"];
     if !keys.iter().any(|it| rule.has(it)) {

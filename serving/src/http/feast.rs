@@ -3,6 +3,7 @@
 //! Left out: `/search` and the vector store routes.
 
 mod answer;
+mod erase;
 mod materialize;
 mod read;
 mod refusal;
@@ -25,6 +26,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/write-to-online-store", post(write::write_to_online_store))
         .route("/materialize", post(materialize::materialize))
         .route("/materialize-incremental", post(materialize::materialize_incremental))
+        .route("/v1/erase", post(erase::erase))
         .route("/v1/ingest", post(write::ingest))
         .route("/v1/materialize", post(materialize::materialize_with_report))
 }

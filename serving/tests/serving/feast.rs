@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use foretell_features::{MaterializeReport, MaterializeRequest, Offline, OfflineError, SourceName, Table, Value};
+use foretell_features::{
+    ErasureReceipt, ErasureRequest, MaterializeReport, MaterializeRequest, Offline, OfflineError, SourceName, Table,
+    Value,
+};
 use serde_json::json;
 
 use crate::house::{House, NOW, key, purchases};
@@ -455,5 +458,9 @@ impl Offline for SlowEngine {
     async fn append(&self, source: &SourceName, rows: Table) -> Result<(), OfflineError> {
         self.appended.lock().unwrap().push((source.clone(), rows));
         Ok(())
+    }
+
+    async fn erase(&self, _: &ErasureRequest) -> Result<ErasureReceipt, OfflineError> {
+        Err(OfflineError("there are no files here".to_owned()))
     }
 }

@@ -45,6 +45,7 @@ impl Project {
             as_of: "2026-01-01".parse::<Timestamp>().unwrap(),
             now: "2026-01-02".parse::<Timestamp>().unwrap(),
             promote,
+            parity: None,
             actor: "test",
             definitions_digest: "sha256:0",
             progress: &Silent,

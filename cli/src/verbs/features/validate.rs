@@ -93,6 +93,7 @@ fn row(report: &ValidationReport, it: &CheckReport) -> Vec<String> {
 /// A mean with all its digits tells nobody more.
 fn number(value: &foretell_features::Value) -> String {
     match value {
+        foretell_features::Value::Null => String::new(),
         foretell_features::Value::Float(it) if it.fract() != 0.0 => format!("{it:.4}"),
         other => other.to_string(),
     }

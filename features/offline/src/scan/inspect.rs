@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use foretell_features::{DataType, Expression, ExpressionError, Format, Source};
 use polars::prelude as pl;
 
+use crate::erase::Erased;
 use crate::error::{OfflineStoreError, Result, definition, missing_column};
 use crate::place::{Located, Place};
 use crate::scan::csv::Csv;
@@ -16,7 +17,7 @@ use crate::scan::parquet;
 #[derive(Debug)]
 pub(crate) struct SourceSchema {
     pub(crate) source: Source,
-    pub(super) files: Vec<FilePart>,
+    pub(crate) files: Vec<FilePart>,
     /// Columns of the files, as they are read.
     pub(super) raw: Vec<RawColumn>,
     /// Names and types of its columns as views see them, file columns first.
@@ -29,15 +30,17 @@ pub(crate) struct SourceSchema {
     absent: BTreeMap<String, (PathBuf, PathBuf)>,
     /// Bytes of the files, unpacked.
     bytes: u64,
+    /// Whose rows are not to be seen.
+    pub(crate) erased: Erased,
 }
 
 /// One of the files.
 #[derive(Debug, Clone)]
-pub(super) struct FilePart {
-    pub(super) file: Located,
+pub(crate) struct FilePart {
+    pub(crate) file: Located,
     /// Place of its first row among the rows of all files.
-    pub(super) first_row: u64,
-    pub(super) rows: u64,
+    pub(crate) first_row: u64,
+    pub(crate) rows: u64,
     /// Rows of each row group of a Parquet file.
     pub(super) groups: Vec<usize>,
 }
@@ -97,6 +100,7 @@ pub(super) fn inspect_files(source: &Source, files: Vec<Located>, keep: u64) -> 
         mixed: found.mixed,
         absent: found.absent,
         bytes,
+        erased: Erased::default(),
     };
     schema.type_columns()?;
     Ok(Inspected {

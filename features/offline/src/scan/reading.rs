@@ -7,7 +7,7 @@ use foretell_features::{DataType, Format};
 use polars::prelude as pl;
 use polars::prelude::{IntoColumn, IntoLazy};
 
-use crate::column::{from_column, polars_type, to_column, to_frame, to_table};
+use crate::column::{from_column, polars_type, to_column, to_frame, to_table, to_times};
 use crate::error::{Result, engine};
 use crate::lower::{lower, schema_of};
 use crate::needs::{self, Columns};
@@ -42,7 +42,9 @@ impl<'a> Reading<'a> {
     /// Reads these columns and the times. Names that the source does not have are left to whoever uses them.
     pub(crate) fn of(schema: &'a SourceSchema, columns: &Columns) -> Result<Self> {
         let source = &schema.source;
-        let needed = needs::closed(source, columns);
+        let mut telling = schema.erased.columns();
+        telling.extend(columns.iter().cloned());
+        let needed = needs::closed(source, &telling);
         let kept = |name: &String| {
             let time = [&source.event_time, &source.known_time]
                 .into_iter()
@@ -217,7 +219,7 @@ impl<'a> Reading<'a> {
         self.read_times(&mut frame, first_row)?;
         self.compute(&mut frame)?;
         self.read_times(&mut frame, first_row)?;
-        let rows = self.filtered(Rows { frame, file_rows })?;
+        let rows = self.visible(self.filtered(Rows { frame, file_rows })?)?;
         let frame = rows
             .frame
             .select(self.keep.iter().copied())
@@ -274,6 +276,28 @@ impl<'a> Reading<'a> {
         Ok(Rows {
             file_rows: numbers.map(|it| it as u64).collect(),
             frame,
+        })
+    }
+
+    /// The rows of entities that were not erased.
+    fn visible(&self, rows: Rows) -> Result<Rows> {
+        let (erased, source) = (&self.schema.erased, &self.schema.source);
+        if erased.is_empty() {
+            return Ok(rows);
+        }
+        let refuse = |error| engine(&source.name, error);
+        let column = |name: &str| rows.frame.column(name).map(to_column).map_err(refuse);
+        let times = source
+            .event_time
+            .as_deref()
+            .map(|it| rows.frame.column(it).map(to_times));
+        let times = times.transpose().map_err(refuse)?;
+        let visible = erased.visible(rows.file_rows.len(), column, times.as_deref())?;
+        let mask = visible.iter().copied().collect();
+        let numbers = rows.file_rows.iter().zip(&visible).filter(|(_, visible)| **visible);
+        Ok(Rows {
+            file_rows: numbers.map(|(row, _)| *row).collect(),
+            frame: rows.frame.filter(&mask).map_err(refuse)?,
         })
     }
 

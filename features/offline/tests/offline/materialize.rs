@@ -90,7 +90,7 @@ fn key_of(who: &str) -> EntityKey {
 }
 
 /// All features of a view; `None` where it has no record of the entity.
-async fn row(online: &OnlineFeatures, view: &str, who: &str, when: &str) -> Option<Vec<FeatureRead>> {
+pub(crate) async fn row(online: &OnlineFeatures, view: &str, who: &str, when: &str) -> Option<Vec<FeatureRead>> {
     let view = online.current(view).unwrap();
     let keys = [key_of(who)];
     let read = online.read(&view, &keys, &view.project_all(), at(when)).await.unwrap();

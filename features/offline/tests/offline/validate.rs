@@ -1,12 +1,12 @@
 //! Expectations: what passes, what fails and why, and what a materialization does about it.
 
-use std::sync::Arc;
-
 use foretell_features::{EntityFrame, OnFailure, Value};
 use foretell_features_offline::OfflineStoreError;
+use foretell_features_online::SourceRows;
+use std::sync::Arc;
 
 use crate::common::{Project, at, key, refs, row_text};
-use crate::materialize::{everything, nowhere, values};
+use crate::materialize::{everything, nowhere, row};
 
 const SOURCES: &str = r#"
 [entity.who]
@@ -102,11 +102,10 @@ async fn a_failed_check_refuses_the_view_and_writes_nothing() {
         .materialize(&online, &everything(NOW), &|_, _| {})
         .await
         .unwrap_err();
-    let expected =
-        "view `v` is not written, its source is not as expected: amount min 0, found -5 (1 rows, file row 1 is one)";
+    let expected = "view `v` is not written, its source is not as expected: amount min 0, found -5; 1 rows fail, file row 1 is one";
     assert_eq!(refused.to_string(), expected);
     assert!(matches!(refused, OfflineStoreError::Refused { .. }));
-    assert!(online.views().is_empty());
+    assert!(online.current("v").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +125,35 @@ async fn quarantined_rows_are_left_out_online_and_offline_and_kept_in_a_file() {
         let joined = store.historical(&frame, &refs(&["v:*"]), &[]).unwrap();
         assert_eq!(row_text(&joined, 0), expected, "{who}");
     }
-    assert_eq!(values(&online, "v", "ann", NOW).await, [Value::Int(10), Value::Int(1)]);
+    let stored: Vec<Value> = row(&online, "v", "ann", NOW)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|it| it.value)
+        .collect();
+    assert_eq!(stored, [Value::Int(10), Value::Int(1)]);
+    assert_eq!(row(&online, "v", "eve", NOW).await, None);
+    let columns = ["who", "at", "amount", "code"].map(str::to_owned).to_vec();
+    let pushed = |amount| {
+        vec![
+            Value::text("ann"),
+            Value::Time(at("2024-01-06")),
+            Value::Int(amount),
+            Value::text("A"),
+        ]
+    };
+    let rows = SourceRows {
+        columns,
+        rows: vec![pushed(-7), pushed(7), pushed(700)],
+    };
+    online.push("orders", &rows, at("2024-01-06")).await.unwrap();
+    let reads = row(&online, "v", "ann", "2024-01-07").await.unwrap();
+    let values: Vec<Value> = reads.into_iter().map(|it| it.value).collect();
+    assert_eq!(
+        values,
+        [Value::Int(7), Value::Int(2)],
+        "a pushed row is let in by the same condition"
+    );
 
     let file = state.path().join("quarantine/v/2024-01-05T00-00-00Z.parquet");
     let aside = foretell_features_offline::read_table(&file).unwrap();
