@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use foretell_features::{FeatureChange, ViewDefinition, ViewId};
 use foretell_features_offline::OfflineStore;
-use foretell_registry::Registry;
+use foretell_registry::{Registry, RegistryError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -150,7 +150,12 @@ async fn applied(project: &Project) -> Result<Vec<AppliedView>> {
 /// The view versions that some model version reads, and which.
 pub(crate) async fn users(project: &Project) -> Result<BTreeMap<String, Vec<String>>> {
     let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let registry = Registry::open(&project.settings.registry)?;
+    let registry = match Registry::open(&project.settings.registry) {
+        Ok(registry) => registry,
+        // A project of features alone, or one that has not trained yet: no model reads anything.
+        Err(RegistryError::NoRegistry { .. }) => return Ok(users),
+        Err(error) => return Err(error.into()),
+    };
     for state in registry.list_models().await? {
         for version in state.versions() {
             let manifest = registry.fetch_file(&version, "manifest.json").await?;

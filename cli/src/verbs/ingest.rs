@@ -123,6 +123,8 @@ impl Done {
             self.refuse(batch.lines.get(it.row).copied().unwrap_or_default(), it.reason);
         }
         self.acknowledged = batch.last_line;
+        // Lines that are no rows were refused as they were read, before the rows of their batch.
+        self.refused.sort_by_key(|it| it.line);
     }
 
     fn refuse(&mut self, line: u64, reason: String) {

@@ -43,7 +43,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(project: &Project, listen: &Listen) -> Result<Self> {
-        let registry = Arc::new(Registry::open(&project.settings.registry)?);
+        // A project without models serves its features.
+        let registry = Arc::new(Registry::open_or_create(&project.settings.registry)?);
         let online = open_store(project).await?;
         Self::with_store(project, listen, registry, online).await
     }
