@@ -47,12 +47,13 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// A heavy library and the only crates of ours that may name it.
-const LEAVES: [(&str, &[&str]); 8] = [
+const LEAVES: [(&str, &[&str]); 9] = [
     ("polars", &["features-offline"]),
     ("linfa", &["training"]),
     ("linfa-logistic", &["training"]),
     ("sqlx", &["tracking"]),
     ("fjall", &["features-online"]),
+    ("redis", &["features-online"]),
     ("object_store", &["registry"]),
     ("axum", &["serving", "mlflow", "cli"]),
     ("tonic", &["serving", "cli"]),

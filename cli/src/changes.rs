@@ -130,10 +130,13 @@ fn used_by(id: &str, users: &BTreeMap<String, Vec<String>>) -> Vec<String> {
 
 /// What the online store holds; nothing where there is no store yet.
 async fn applied(project: &Project) -> Result<Vec<AppliedView>> {
-    if let Some(address) = online::running_server(project).await {
+    let place = &project.settings.online;
+    if !place.is_shared()
+        && let Some(address) = online::running_server(project).await
+    {
         return Ok(serde_json::from_value(online::get(address, "/v1/views").await?)?);
     }
-    if !project.settings.online.exists() {
+    if !place.is_there() {
         return Ok(Vec::new());
     }
     let Online::Store(store) = Online::open(project).await? else {

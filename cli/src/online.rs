@@ -1,12 +1,12 @@
-//! The online store belongs to one process: a running server has it, and commands go through that server.
+//! The embedded online store belongs to one process: a running server has it, and commands go through that server. A shared
+//! store is open to all.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
-use foretell_features_online::{FjallStore, OnlineFeatures};
+use foretell_features_online::OnlineFeatures;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper_util::client::legacy::Client;
@@ -19,7 +19,7 @@ use crate::project::Project;
 /// How a command reaches the online store.
 #[derive(Debug)]
 pub(crate) enum Online {
-    /// No server runs: the store itself.
+    /// No server has it: the store itself.
     Store(OnlineFeatures),
     /// Through the server at this address.
     Server(SocketAddr),
@@ -28,7 +28,9 @@ pub(crate) enum Online {
 impl Online {
     /// Asks the server that the project's lock file names, if it is alive; else opens the store.
     pub(crate) async fn open(project: &Project) -> Result<Self> {
-        if let Some(address) = running_server(project).await {
+        if !project.settings.online.is_shared()
+            && let Some(address) = running_server(project).await
+        {
             return Ok(Online::Server(address));
         }
         Ok(Online::Store(open_store(project).await?))
@@ -37,9 +39,8 @@ impl Online {
 
 /// The project's online store, in this process.
 pub(crate) async fn open_store(project: &Project) -> Result<OnlineFeatures> {
-    let settings = &project.settings;
-    let store = FjallStore::open_with(&settings.online, settings.durability)?;
-    Ok(OnlineFeatures::open(Arc::new(store)).await?)
+    let store = project.settings.online.open().await?;
+    Ok(OnlineFeatures::open(store).await?)
 }
 
 /// The server of this project, where one answers.

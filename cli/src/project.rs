@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use foretell_features::document::Section;
 use foretell_features::{Definitions, Document, Problem, Problems, Timestamp};
 use foretell_features_offline::OfflineStore;
-use foretell_features_online::Durability;
+use foretell_features_online::{Durability, StorePlace};
 use foretell_models::ModelSpec;
 use foretell_serving::Clock;
 
@@ -29,8 +29,7 @@ pub(crate) struct Settings {
     /// The clock, where the project has its own.
     pub as_of: Option<Timestamp>,
     pub data: PathBuf,
-    pub online: PathBuf,
-    pub durability: Durability,
+    pub online: StorePlace,
     pub registry: String,
     pub tracking: String,
     pub http: String,
@@ -191,15 +190,7 @@ impl Settings {
         let registry = text_of(document, "registry", "url").unwrap_or_else(|| ".foretell/registry".to_owned());
         let tracking =
             text_of(document, "tracking", "url").unwrap_or_else(|| "sqlite:.foretell/tracking.db".to_owned());
-        let mut durability = Durability::default();
-        if let Some(online) = document.table("online") {
-            let store = online.get::<String>("store").unwrap_or_else(|| "embedded".to_owned());
-            if store != "embedded" {
-                online.problem("store", format!("unknown store `{store}`; this build has `embedded`"));
-            }
-            durability = durability_of(&online);
-            online.refuse_unknown();
-        }
+        let online = online_of(document, root.join(".foretell/online"));
         let serving = document.table("serving");
         let address = |name: &str| serving.as_ref().and_then(|it| it.get::<String>(name));
         let (http, grpc) = (address("http"), address("grpc"));
@@ -212,8 +203,7 @@ impl Settings {
             name: name?,
             as_of,
             data: data.map_or_else(|| absolute_url(root, &offline).into(), Path::to_owned),
-            online: root.join(".foretell/online"),
-            durability,
+            online,
             registry: absolute_url(root, &registry),
             tracking,
             http: http.unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
@@ -221,6 +211,26 @@ impl Settings {
             request_log: request_log.unwrap_or(true),
         })
     }
+}
+
+/// `[online] store`, embedded where nothing is said.
+fn online_of(document: &Section<'_>, folder: PathBuf) -> StorePlace {
+    let durability = Durability::default();
+    let Some(online) = document.table("online") else {
+        return StorePlace::Embedded { folder, durability };
+    };
+    let store = online.get::<String>("store").unwrap_or_else(|| "embedded".to_owned());
+    let durability = durability_of(&online);
+    let place = StorePlace::parse(&store, folder.clone(), durability).unwrap_or_else(|reason| {
+        online.problem("store", reason);
+        StorePlace::Embedded { folder, durability }
+    });
+    if place.is_shared() && online.get::<String>("durability").is_some() {
+        let advice = "belongs to the embedded store; Redis has it in its own configuration: `appendonly yes`, `appendfsync always`";
+        online.problem("durability", advice.to_owned());
+    }
+    online.refuse_unknown();
+    place
 }
 
 /// `durability = "sync"`: acknowledged writes outlive the machine, not only the process.

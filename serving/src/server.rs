@@ -191,6 +191,9 @@ async fn follow(service: PredictService, poll: Duration, mut stopped: watch::Rec
             _ = ticks.tick() => {}
             _ = stopped.changed() => return,
         }
+        if let Err(error) = service.dependencies().online.refresh().await {
+            tracing::warn!(%error, "definitions of views cannot be read; those known go on");
+        }
         let changed = watcher.poll().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the registry cannot be read; what is served goes on");
             false

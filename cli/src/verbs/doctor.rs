@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::arguments::Common;
 use crate::data::findings as findings_of;
-use crate::online::running_server;
+use crate::online::{open_store, running_server};
 use crate::output;
 use crate::project::Project;
 
@@ -153,9 +153,18 @@ async fn registry(project: &Project) -> Finding {
 }
 
 async fn online(project: &Project) -> Finding {
+    let place = &project.settings.online;
+    if place.is_shared() {
+        let opened = open_store(project).await;
+        return Finding {
+            what: "online store",
+            ok: opened.is_ok(),
+            says: opened.map_or_else(|error| error.to_string(), |it| format!("shared, {} view versions", it.views().len())),
+        };
+    }
     let says = match running_server(project).await {
         Some(address) => format!("held by the server at http://{address}"),
-        None if project.settings.online.exists() => "there, no server runs".to_owned(),
+        None if place.is_there() => "there, no server runs".to_owned(),
         None => "none yet; `foretell features materialize` fills it".to_owned(),
     };
     Finding {

@@ -15,7 +15,10 @@ mod fjall_store;
 mod ingest;
 mod memory;
 mod online_features;
+mod place;
 pub mod record;
+#[cfg(feature = "redis")]
+mod redis_store;
 pub mod store;
 pub mod windows;
 mod write;
@@ -26,6 +29,9 @@ pub use fjall_store::{Durability, FjallStore};
 pub use ingest::{IngestReport, RefusedRow};
 pub use memory::MemoryStore;
 pub use online_features::{EraseReport, OnlineFeatures, Projection, ViewReads};
+pub use place::StorePlace;
+#[cfg(feature = "redis")]
+pub use redis_store::RedisStore;
 pub use store::{OnlineError, OnlineStore, PutReport};
 pub use windows::{WindowError, WindowState};
 pub use write::{MaterializedEntity, SourceRows};

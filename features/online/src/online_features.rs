@@ -162,8 +162,10 @@ impl OnlineFeatures {
     pub async fn refresh(&self) -> Result<(), OnlineError> {
         let mut last = self.inner.changing.lock().await;
         if self.inner.store.is_shared() && last.elapsed() >= STALE {
-            self.changed(Catalog::read(&*self.inner.store).await?);
+            let read = Catalog::read(&*self.inner.store).await;
+            // Also where it failed: who waits for their turn must not all wait for a store that is gone.
             *last = Instant::now();
+            self.changed(read?);
         }
         Ok(())
     }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use foretell_features::{Definitions, Timestamp};
-use foretell_features_online::{FjallStore, OnlineFeatures};
+use foretell_features_online::{Durability, OnlineFeatures, StorePlace};
 use foretell_registry::Registry;
 use foretell_serving::{Clock, Dependencies, LogLimits, RequestLog, RunningServer, ServerSettings, start};
 use serde::Deserialize;
@@ -28,6 +28,8 @@ struct Arguments {
 struct Settings {
     project: Project,
     #[serde(default)]
+    online: Online,
+    #[serde(default)]
     registry: Place,
     #[serde(default)]
     serving: Serving,
@@ -36,6 +38,12 @@ struct Settings {
 #[derive(Debug, Deserialize)]
 struct Project {
     as_of: Option<Timestamp>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Online {
+    store: Option<String>,
+    durability: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -103,7 +111,8 @@ async fn open(root: &Path, arguments: Arguments) -> Result<RunningServer> {
     } else {
         root.join(url).display().to_string()
     })?;
-    let online = OnlineFeatures::open(Arc::new(FjallStore::open(root.join(".foretell/online"))?)).await?;
+    let place = settings.online.place(root.join(".foretell/online"))?;
+    let online = OnlineFeatures::open(place.open().await?).await?;
     let mut dependencies = Dependencies::new(Arc::new(registry), online, Clock::of(settings.project.as_of));
     dependencies.definitions = Arc::new(definitions(&root.join("features"))?);
     if settings.serving.request_log.unwrap_or(true) {
@@ -134,6 +143,18 @@ fn definitions(folder: &Path) -> Result<Definitions> {
     }
     texts.sort();
     Ok(Definitions::parse(&texts)?)
+}
+
+impl Online {
+    fn place(&self, folder: PathBuf) -> Result<StorePlace> {
+        let durability = match self.durability.as_deref() {
+            None | Some("buffer") => Durability::Buffer,
+            Some("sync") => Durability::Sync,
+            Some(other) => bail!("unknown durability `{other}` in `[online]`; use \"buffer\" or \"sync\""),
+        };
+        let store = self.store.as_deref().unwrap_or("embedded");
+        StorePlace::parse(store, folder, durability).map_err(|reason| anyhow!("`[online] store`: {reason}"))
+    }
 }
 
 impl Arguments {
