@@ -127,6 +127,12 @@ impl Server {
         self.child.id()
     }
 
+    /// kill -9: nothing is finished, nothing is flushed.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("our own child can be killed");
+        self.child.wait().expect("a killed child ends");
+    }
+
     /// The status and body of a request.
     pub fn request(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         http(&self.http, method, path, body)
