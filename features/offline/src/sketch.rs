@@ -167,22 +167,13 @@ fn between(from: (f64, f64), to: (f64, f64), rank: f64) -> f64 {
 }
 
 /// Distinct values: their hashes, beyond [`EXACT`] HyperLogLog (standard error 0.8 %).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Distinct {
     seen: HashSet<u64>,
     registers: Option<Vec<u8>>,
 }
 
 const REGISTER_BITS: u32 = 14;
-
-impl Default for Distinct {
-    fn default() -> Self {
-        Self {
-            seen: HashSet::new(),
-            registers: None,
-        }
-    }
-}
 
 impl Distinct {
     pub(crate) fn add(&mut self, value: &Value) {

@@ -21,9 +21,11 @@ pub(crate) struct Tombstones {
     erased: Vec<Tombstone>,
 }
 
+type KeyColumns = Vec<(String, DataType)>;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Tombstone {
-    columns: Vec<(String, DataType)>,
+    columns: KeyColumns,
     digest: String,
     at: Timestamp,
 }
@@ -117,7 +119,7 @@ impl Tombstones {
 pub(crate) struct Erased {
     tombstones: Tombstones,
     /// Key columns, and by digest of their values until when.
-    by_columns: Vec<(Vec<(String, DataType)>, HashMap<String, Timestamp>)>,
+    by_columns: Vec<(KeyColumns, HashMap<String, Timestamp>)>,
 }
 
 impl Erased {
