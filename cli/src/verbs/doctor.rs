@@ -159,7 +159,10 @@ async fn online(project: &Project) -> Finding {
         return Finding {
             what: "online store",
             ok: opened.is_ok(),
-            says: opened.map_or_else(|error| error.to_string(), |it| format!("shared, {} view versions", it.views().len())),
+            says: opened.map_or_else(
+                |error| error.to_string(),
+                |it| format!("shared, {} view versions", it.views().len()),
+            ),
         };
     }
     let says = match running_server(project).await {

@@ -111,7 +111,7 @@ async fn many_keys_are_changed_at_once(store: &dyn OnlineStore) {
     for turn in 0..3u8 {
         let change = move |at: usize, stored: Option<&[u8]>| {
             assert_eq!(stored.is_some(), turn > 0, "what the last turn wrote is there");
-            Ok(if turn == 2 && at % 2 == 0 {
+            Ok(if turn == 2 && at.is_multiple_of(2) {
                 Edit::Delete
             } else {
                 Edit::Write(vec![turn; 9])

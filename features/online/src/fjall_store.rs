@@ -263,17 +263,17 @@ impl fmt::Debug for FjallStore {
     }
 }
 
-/// Positions and keys by shard; one key needs no map.
-fn by_shard(keys: Vec<Vec<u8>>) -> Vec<(usize, Vec<(usize, Vec<u8>)>)> {
+/// Positions and keys of one shard.
+type OfShard = Vec<(usize, Vec<u8>)>;
+
+/// Keys by shard, each with its position.
+fn by_shard(keys: Vec<Vec<u8>>) -> Vec<(usize, OfShard)> {
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
     let shard = |key: &[u8]| (hasher.hash_one(key) % SHARDS as u64) as usize;
-    let mut placed: Vec<(usize, usize, Vec<u8>)> = keys
-        .into_iter()
-        .enumerate()
-        .map(|(at, key)| (shard(&key), at, key))
-        .collect();
+    let placed = keys.into_iter().enumerate().map(|(at, key)| (shard(&key), at, key));
+    let mut placed: Vec<(usize, usize, Vec<u8>)> = placed.collect();
     placed.sort_unstable_by_key(|it| (it.0, it.1));
-    let mut shards: Vec<(usize, Vec<(usize, Vec<u8>)>)> = Vec::new();
+    let mut shards: Vec<(usize, OfShard)> = Vec::new();
     for (shard, at, key) in placed {
         match shards.last_mut() {
             Some((last, keys)) if *last == shard => keys.push((at, key)),
