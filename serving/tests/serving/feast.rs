@@ -412,7 +412,7 @@ async fn rows_pushed_offline_reach_the_source() {
         let body = json!({"entities": {"customer_id": ["eve"]}, "features": ["purchases:plan"]});
         assert_eq!(house.answer(READ, body).await["results"][1]["values"][0], read, "{to}");
     }
-    let appended = engine.appended.lock().unwrap();
+    let appended = std::mem::take(&mut *engine.appended.lock().unwrap());
     assert_eq!(appended.len(), 2);
     let (source, table) = &appended[0];
     assert_eq!((source.as_str(), table.n_rows()), ("customers", 1));

@@ -24,7 +24,7 @@ pub(super) fn json(columns: &[Column], views: Option<&[String]>) -> Vec<u8> {
         let start = out.len();
         match last.as_ref().filter(|(times, _)| *times == column.times) {
             Some((_, written)) => out.extend_from_within(written.clone()),
-            None => list(&mut out, &column.times, |out, it| json_of(out, it)),
+            None => list(&mut out, &column.times, json_of),
         }
         last = Some((&column.times, start..out.len()));
         out.push(b'}');
