@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use support::{Chance, Project, Server};
 
 /// Enough rows for several batches: a kill can fall between two of them.
-const MATERIALIZED: usize = 25_000;
+const MATERIALIZED: usize = 40_000;
 const PUSHED: usize = 2000;
 /// Of a file that is ingested.
 const LINES: usize = 8000;
@@ -43,16 +43,16 @@ last_amount = { latest = "amount" }
 #[test]
 fn a_materialization_killed_at_any_moment_is_taken_up_and_ends_with_the_same_values() {
     let (project, mut ledger) = company(MATERIALIZED);
-    materialize(&project, day(0));
+    materialize(&project, day(54));
     let pushed = fresh_orders();
     push_all(&project, &pushed, &mut ledger);
     let began = Instant::now();
-    materialize(&project, day(1));
+    materialize(&project, day(55));
     let whole = began.elapsed();
-    let (mut chance, mut from, mut before) = (Chance(5), day(1), read(&project, MATERIALIZED));
+    let (mut chance, mut from, mut before) = (Chance(5), day(55), read(&project, MATERIALIZED));
     let (n, mut halfway) = (share_of_kills(), 0);
     for kill in 0..n {
-        let to = day(2 + kill as i64 / 3);
+        let to = day(56 + kill as i64 / 3);
         let mut command = project.command(&["features", "materialize", "--to", &to.to_string()]);
         let mut child = command
             .stdout(Stdio::null())
@@ -301,7 +301,7 @@ fn company(customers: usize) -> (Project, Ledger) {
 fn fresh_orders() -> Vec<Order> {
     let order = |it: usize| {
         (
-            it * 26 % MATERIALIZED,
+            it * 20 % MATERIALIZED,
             Timestamp(as_of().0 - 3_600_000_000 + it as i64),
             1 + it as i64,
         )
