@@ -54,7 +54,7 @@ const LEAVES: [(&str, &[&str]); 9] = [
     ("sqlx", &["tracking"]),
     ("fjall", &["features-online"]),
     ("redis", &["features-online"]),
-    ("object_store", &["registry"]),
+    ("object_store", &["registry", "features-offline"]),
     ("axum", &["serving", "mlflow", "cli"]),
     ("tonic", &["serving", "cli"]),
 ];

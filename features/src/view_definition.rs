@@ -276,8 +276,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("channel", None, Some("latest(channel)")),
-                ("last_channel", Some("latest(channel)"), None),
+                ("channel", None, Some("latest(\"channel\")")),
+                ("last_channel", Some("latest(\"channel\")"), None),
                 (
                     "spend_90d",
                     Some("sum(amount) where \"odd name\" = 'x' over 90d"),

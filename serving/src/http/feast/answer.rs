@@ -93,7 +93,7 @@ mod tests {
     fn values_read_back_as_what_they_are() {
         let cases = [
             (Value::Float(3.0), "3.0"),
-            (Value::Float(1e300), "1e300"),
+            (Value::Float(1e300), "1e+300"),
             (Value::Float(-0.0), "-0.0"),
             (Value::Float(f64::NAN), "null"),
             (Value::Float(f64::INFINITY), "\"Infinity\""),
