@@ -6,7 +6,7 @@ set -euo pipefail
 foretell=${FORETELL:?a foretell binary}
 server=${SERVER:?an optimised foretell-server}
 work=$(mktemp -d)
-trap 'kill "${pid:-0}" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap '[ -n "${pid:-}" ] && kill "$pid" 2>/dev/null; rm -rf "$work"' EXIT
 
 "$foretell" init "$work/shop" >/dev/null
 cd "$work/shop"
@@ -32,7 +32,7 @@ TOML
 taskset -c 0 "$server" --project . --http 127.0.0.1:0 > "$work/said" 2>"$work/log" &
 pid=$!
 for _ in $(seq 100); do grep -q http:// "$work/said" && break; sleep 0.1; done
-url=$(grep -o 'http://[0-9.:]*' "$work/said")
+url=$(grep -o "http://[0-9.:]*" "$work/said") || { cat "$work/log" >&2; exit 1; }
 cat > "$work/post.lua" <<'LUA'
 local ids, names = {}, {}
 for i = 0, 99 do ids[#ids + 1] = '"c' .. (i * 37 % 5000) .. '"' end

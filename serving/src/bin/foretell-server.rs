@@ -106,7 +106,7 @@ async fn open(root: &Path, arguments: Arguments) -> Result<RunningServer> {
     let settings: Settings = toml::from_str(&text).with_context(|| format!("`{}` is not right", file.display()))?;
     let url = settings.registry.url.unwrap_or_else(|| ".foretell/registry".to_owned());
     let is_url = url.contains("://") || url.starts_with("memory:");
-    let registry = Registry::open(&if is_url {
+    let registry = Registry::open_or_create(&if is_url {
         url
     } else {
         root.join(url).display().to_string()
