@@ -166,7 +166,7 @@ pub(crate) struct Stats {
 pub(crate) struct Parity {
     /// The model
     pub model: String,
-    /// Logged rows to replay, chosen by the seed
+    /// Logged rows to replay, or entities to ask about where none is logged; chosen by the seed
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub sample: usize,
     /// Where all chance comes from

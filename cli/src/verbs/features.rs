@@ -34,21 +34,24 @@ pub(crate) async fn run(common: &Common, verb: Features) -> Result<ExitCode> {
         Features::Get(verb) => get(common, &project, &checked, verb).await,
         Features::Stats(verb) => stats::run(common, &project, checked, &verb),
         Features::Erase(verb) => erase::run(common, &project, checked, &verb).await,
-        Features::Parity(verb) => parity::run(common, &project, checked, &verb),
+        Features::Parity(verb) => parity::run(common, &project, checked, &verb).await,
         Features::Validate(verb) => validate::run(common, &project, checked, &verb),
         Features::Historical(verb) => historical(common, &project, checked, &verb),
     }
 }
 
-/// Parity of a model's logged requests, where one of its gates asks for it: the report, or why there is none.
-pub(crate) fn measured_parity(
+/// Parity of what a model was served, where one of its gates asks for it: the report, or why there is none.
+pub(crate) async fn measured_parity(
     project: &Project,
     offline: &OfflineStore,
     model: &ModelSpec,
 ) -> Option<Result<ParityReport, String>> {
     let asked = model.gates.iter().any(|it| it.metric == GateRule::PARITY);
-    let measured = || parity::replayed(project, offline, model, parity::Sample::default());
-    asked.then(|| measured().map_err(|error| format!("{error:#}")))
+    if !asked {
+        return None;
+    }
+    let measured = parity::measured(project, offline, model, parity::Sample::default()).await;
+    Some(measured.map_err(|error| format!("{error:#}")))
 }
 
 async fn materialize(common: &Common, project: &Project, checked: Checked, verb: Materialize) -> Result<ExitCode> {

@@ -28,7 +28,7 @@ pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
             reason,
         } => {
             let mut request = PromoteRequest::new(model, version, &alias, stamp(reason));
-            let gates = parity_gates(&project, &request)?;
+            let gates = parity_gates(&project, &request).await?;
             if gates.iter().any(|it| !it.passed) {
                 eprintln!("gate refused: {}", refusals(&gates));
                 return Ok(ExitCode::from(output::GATE_REFUSED));
@@ -46,8 +46,8 @@ pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
     }
 }
 
-/// A model whose definition asks for parity becomes champion only if its logged requests show it.
-fn parity_gates(project: &Project, request: &PromoteRequest) -> Result<Vec<GateResult>> {
+/// A model whose definition asks for parity becomes champion only if what it is served shows it.
+async fn parity_gates(project: &Project, request: &PromoteRequest) -> Result<Vec<GateResult>> {
     // A registry without definitions beside it asks for nothing; nor does a model that only the registry has.
     if request.alias != "champion" || !project.root.join("models").is_dir() {
         return Ok(Vec::new());
@@ -60,7 +60,7 @@ fn parity_gates(project: &Project, request: &PromoteRequest) -> Result<Vec<GateR
         return Ok(Vec::new());
     }
     let offline = project.offline(checked.definitions)?;
-    let measured = super::features::measured_parity(project, &offline, &model);
+    let measured = super::features::measured_parity(project, &offline, &model).await;
     let share = measured
         .as_ref()
         .map(|it| it.as_ref().map(|it| it.share()).map_err(String::as_str));

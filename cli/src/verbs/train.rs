@@ -98,7 +98,7 @@ impl Session {
         };
         let actor = super::models::actor();
         let spec = self.checked.model(name)?;
-        let parity = super::features::measured_parity(&self.project, &self.offline, spec);
+        let parity = super::features::measured_parity(&self.project, &self.offline, spec).await;
         let request = TrainRequest {
             spec,
             offline: &self.offline,

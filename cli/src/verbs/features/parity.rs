@@ -1,4 +1,5 @@
-//! `foretell features parity`: logged requests replayed through the offline join at the instants they were answered for.
+//! `foretell features parity`: logged requests replayed through the offline join at the instants they were answered for; where
+//! none is logged, some entities read online now.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
@@ -10,11 +11,14 @@ use foretell_features_offline::{OfflineStore, ParityReport, ServedFeature, Serve
 use foretell_models::ModelSpec;
 use serde_json::json;
 
+mod sampled;
+
 use crate::arguments::{Common, Parity};
+use crate::online::Online;
 use crate::output;
 use crate::project::{Checked, Project};
 
-/// Which logged rows to replay.
+/// Which logged rows to replay, or which entities to ask about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) rows: usize,
@@ -33,7 +37,7 @@ impl Default for Sample {
     }
 }
 
-pub(super) fn run(common: &Common, project: &Project, checked: Checked, verb: &Parity) -> Result<ExitCode> {
+pub(super) async fn run(common: &Common, project: &Project, checked: Checked, verb: &Parity) -> Result<ExitCode> {
     let model = checked.model(&verb.model)?.clone();
     let offline = project.offline(checked.definitions)?;
     let sample = Sample {
@@ -41,7 +45,7 @@ pub(super) fn run(common: &Common, project: &Project, checked: Checked, verb: &P
         seed: verb.seed,
         since: verb.since,
     };
-    let report = replayed(project, &offline, &model, sample)?;
+    let report = measured(project, &offline, &model, sample).await?;
     if common.json {
         let (share, unequal) = (report.share(), report.unequal());
         output::print_json(&json!({
@@ -57,11 +61,11 @@ pub(super) fn run(common: &Common, project: &Project, checked: Checked, verb: &P
     })
 }
 
-/// Replays a sample of a model's logged requests.
+/// Replays a sample of a model's logged requests; where there is none, compares a sample of entities as they read now.
 ///
 /// # Errors
-/// Nothing logged, a damaged segment, whatever the join refuses.
-pub(crate) fn replayed(
+/// A damaged segment, an online store that lacks a view or belongs to a running server, whatever the join refuses.
+pub(crate) async fn measured(
     project: &Project,
     offline: &OfflineStore,
     model: &ModelSpec,
@@ -92,11 +96,15 @@ pub(crate) fn replayed(
         logged.extend(of_segment(&table, &model.name, sample.since)?);
     }
     if logged.is_empty() {
-        bail!(
-            "no request of `{}` is logged in `{}`; serve some by entity first (the log is written every few seconds)",
-            model.name,
-            folder.display()
-        );
+        let Online::Store(online) = Online::open(project).await? else {
+            bail!(
+                "no request of `{}` is logged in `{}` and a server has the online store; ask it some predictions by entity first (the log is written every few seconds)",
+                model.name,
+                folder.display()
+            );
+        };
+        let rows = sampled::rows(&online, offline, &features, sample, project.now()).await?;
+        return Ok(offline.parity(&features, &rows)?);
     }
     let chosen = chosen(logged, sample);
     // A feature that no logged request has is not an input of the model that served (a derived one is made from it).
