@@ -82,6 +82,21 @@ fn the_same_data_and_seed_give_the_same_package() {
 }
 
 #[test]
+fn without_logged_requests_parity_asks_the_online_store_itself() {
+    let project = Project::churn();
+    let before = project.run(&["features", "parity", "churn"]);
+    assert_eq!(before.code, Some(1), "nothing is materialized: {}", before.stdout);
+    assert!(before.stderr.contains("features materialize"), "{}", before.stderr);
+    project.json(&["features", "materialize"]);
+    let report = project.json(&["features", "parity", "churn", "--sample", "200"]);
+    assert_eq!(
+        (&report["rows"], &report["unequal"]),
+        (&json!(200), &json!(0)),
+        "{report}"
+    );
+}
+
+#[test]
 fn command_line_rest_grpc_and_open_inference_give_the_same_number() {
     let project = trained();
     let entity = json!({ "customer_id": "C7" });

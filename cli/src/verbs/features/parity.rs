@@ -210,7 +210,7 @@ fn describe(model: &str, report: &ParityReport) -> String {
         rows.push(row);
     }
     format!(
-        "{model}: {} logged rows, {} of {} values equal ({:.4} %)\n",
+        "{model}: {} rows, {} of {} values equal ({:.4} %)\n",
         report.rows,
         report.values() - report.unequal(),
         report.values(),
