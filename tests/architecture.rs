@@ -47,12 +47,13 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// A heavy library and the only crates of ours that may name it.
-const LEAVES: [(&str, &[&str]); 9] = [
+const LEAVES: [(&str, &[&str]); 10] = [
     ("polars", &["features-offline"]),
     ("linfa", &["training"]),
     ("linfa-logistic", &["training"]),
     ("sqlx", &["tracking"]),
     ("fjall", &["features-online"]),
+    ("rdkafka", &["features-online"]),
     ("redis", &["features-online"]),
     ("object_store", &["registry", "features-offline"]),
     ("axum", &["serving", "mlflow", "cli"]),

@@ -4,6 +4,8 @@ mod arguments;
 mod changes;
 mod data;
 mod demo;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod online;
 mod output;
 mod project;
@@ -23,7 +25,10 @@ fn main() -> ExitCode {
         Err(error) => return output::fail(&anyhow::anyhow!("cannot start the runtime: {error}"), arguments.json),
     };
     let json = arguments.json;
-    match runtime.block_on(run(arguments)) {
+    let said = runtime.block_on(run(arguments));
+    // What still runs is safe to cut off; a consumer that closes against a broker that is gone would wait for minutes.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    match said {
         Ok(code) => code,
         Err(error) => output::fail(&error, json),
     }

@@ -1,5 +1,6 @@
 //! A project folder: `foretell.toml`, `features/*.toml`, `models/*/model.toml`, all read and checked at once.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -35,6 +36,20 @@ pub(crate) struct Settings {
     pub http: String,
     pub grpc: String,
     pub request_log: bool,
+    pub kafka: Option<Kafka>,
+}
+
+/// `[ingest.kafka]`: where a server takes events from besides `/push`.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(
+    not(feature = "kafka"),
+    allow(dead_code, reason = "refused where this build does not read Kafka")
+)]
+pub(crate) struct Kafka {
+    pub brokers: String,
+    pub group: String,
+    /// The topic of each source.
+    pub topics: BTreeMap<String, String>,
 }
 
 /// What a project declares, or everything wrong with it.
@@ -191,6 +206,7 @@ impl Settings {
         let tracking =
             text_of(document, "tracking", "url").unwrap_or_else(|| "sqlite:.foretell/tracking.db".to_owned());
         let online = online_of(document, root.join(".foretell/online"));
+        let kafka = kafka_of(document);
         let serving = document.table("serving");
         let address = |name: &str| serving.as_ref().and_then(|it| it.get::<String>(name));
         let (http, grpc) = (address("http"), address("grpc"));
@@ -209,6 +225,7 @@ impl Settings {
             http: http.unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
             grpc: grpc.unwrap_or_else(|| "127.0.0.1:8001".to_owned()),
             request_log: request_log.unwrap_or(true),
+            kafka,
         })
     }
 }
@@ -231,6 +248,32 @@ fn online_of(document: &Section<'_>, folder: PathBuf) -> StorePlace {
     }
     online.refuse_unknown();
     place
+}
+
+/// `[ingest.kafka]`, where the project has it.
+fn kafka_of(document: &Section<'_>) -> Option<Kafka> {
+    let ingest = document.table("ingest")?;
+    let kafka = ingest.table("kafka");
+    ingest.refuse_unknown();
+    let kafka = kafka?;
+    if !cfg!(feature = "kafka") {
+        let advice =
+            "this build does not read Kafka; build it with `cargo build --release -p foretell --features kafka`";
+        ingest.problem("kafka", advice.to_owned());
+    }
+    let (brokers, group) = (kafka.need::<String>("brokers"), kafka.get::<String>("group"));
+    let table = kafka.need_table("topics");
+    let mut topics = BTreeMap::new();
+    for entry in table.as_ref().map_or(&[][..], |it| it.entries()) {
+        let topic = table.as_ref().and_then(|it| it.get::<String>(&entry.name));
+        topics.extend(topic.map(|topic| (entry.name.clone(), topic)));
+    }
+    kafka.refuse_unknown();
+    Some(Kafka {
+        brokers: brokers?,
+        group: group.unwrap_or_else(|| "foretell".to_owned()),
+        topics,
+    })
 }
 
 /// `durability = "sync"`: acknowledged writes outlive the machine, not only the process.

@@ -39,6 +39,8 @@ pub(crate) async fn run(common: &Common, verb: Serve) -> Result<ExitCode> {
 pub(crate) struct Server {
     pub running: RunningServer,
     file: ServerFile,
+    #[cfg(feature = "kafka")]
+    events: Option<crate::kafka::Events>,
 }
 
 impl Server {
@@ -56,6 +58,8 @@ impl Server {
         registry: Arc<Registry>,
         online: OnlineFeatures,
     ) -> Result<Self> {
+        #[cfg(feature = "kafka")]
+        let events = crate::kafka::Events::start(project, &online)?;
         let tracking = Arc::new(Tracking::open(&project.settings.tracking, &project.root).await?);
         let mlflow = foretell_mlflow::router(registry.clone(), tracking);
         let mut dependencies = Dependencies::new(registry, online.clone(), Clock::of(project.settings.as_of));
@@ -76,7 +80,12 @@ impl Server {
         };
         let running = foretell_serving::start(settings, dependencies, mlflow).await?;
         let file = ServerFile::write(project, running.http_addr)?;
-        Ok(Self { running, file })
+        Ok(Self {
+            running,
+            file,
+            #[cfg(feature = "kafka")]
+            events,
+        })
     }
 
     /// Where gRPC listens: always, the settings above ask for it.
@@ -86,6 +95,8 @@ impl Server {
 
     pub(crate) async fn stop(self) {
         self.file.remove();
+        #[cfg(feature = "kafka")]
+        drop(self.events);
         self.running.stop().await;
     }
 }

@@ -13,6 +13,8 @@ pub mod conformance;
 mod erased;
 mod fjall_store;
 mod ingest;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod memory;
 mod online_features;
 mod place;
@@ -27,6 +29,8 @@ pub use catalog::OnlineView;
 pub use erased::Erasure;
 pub use fjall_store::{Durability, FjallStore};
 pub use ingest::{IngestReport, RefusedRow};
+#[cfg(feature = "kafka")]
+pub use kafka::{KafkaCounts, KafkaIngest, KafkaSettings};
 pub use memory::MemoryStore;
 pub use online_features::{EraseReport, OnlineFeatures, Projection, ViewReads};
 pub use place::StorePlace;
