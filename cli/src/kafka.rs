@@ -45,7 +45,7 @@ impl Drop for Events {
 fn check_sources(project: &Project, kafka: &Kafka) -> Result<()> {
     let Ok(checked) = project.check() else { return Ok(()) };
     let sources = &checked.definitions.sources;
-    for source in kafka.topics.keys().filter(|it| !sources.contains_key(*it)) {
+    if let Some(source) = kafka.topics.keys().find(|it| !sources.contains_key(*it)) {
         let hint = foretell_features::spelling::hint(source, sources.keys().map(String::as_str));
         bail!("unknown source `{source}` in `[ingest.kafka] topics`{hint}");
     }
