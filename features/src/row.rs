@@ -187,6 +187,15 @@ impl FeatureRead {
         }
     }
 
+    /// The value as models and derived features take it, the same online and offline: one that is too old is null; without a
+    /// record a count is 0, and so is a sum.
+    pub fn into_counted(self) -> Value {
+        match self.status {
+            Status::OutsideMaxAge => Value::Null,
+            _ => self.value,
+        }
+    }
+
     /// The age at `now`, where there is a row.
     pub fn age(&self, now: Timestamp) -> Option<Span> {
         self.event_time.map(|time| now.since(time))
@@ -211,6 +220,23 @@ impl fmt::Display for EntityKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_counts_is_what_the_join_says() {
+        let read = |value: i64, status| FeatureRead {
+            value: Value::Int(value),
+            status,
+            event_time: None,
+        };
+        for (read, expected) in [
+            (read(3, Status::Present), Value::Int(3)),
+            (read(3, Status::OutsideMaxAge), Value::Null),
+            (read(0, Status::NotFound), Value::Int(0)),
+            (FeatureRead::NOT_FOUND, Value::Null),
+        ] {
+            assert_eq!(read.clone().into_counted(), expected, "{read:?}");
+        }
+    }
 
     #[test]
     fn a_key_reads_back_from_its_bytes() {

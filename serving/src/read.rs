@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use foretell_features::{EntityKey, FeatureRead, Status, Timestamp, Value};
+use foretell_features::{EntityKey, FeatureRead, Timestamp};
 use foretell_features_online::{OnlineError, OnlineFeatures, OnlineView, Projection};
 
 use crate::error::hint;
@@ -102,16 +102,12 @@ fn place(plan: &RowPlan, view: &ViewReads, read: &ViewRead, stored: &OnlineView)
     }
 }
 
-/// A value that is too old counts as null; its status tells. An entity without events has counts of 0, as in training.
 fn fill_view(view: &ViewReads, reads: &[FeatureRead], frame: &mut Frame) {
     for (read, found) in view.reads.iter().zip(reads) {
         frame.found[read.slot] = Found {
             status: found.status,
             event_time: found.event_time,
         };
-        frame.values[read.slot] = match found.status {
-            Status::OutsideMaxAge => Value::Null,
-            _ => found.value.clone(),
-        };
+        frame.values[read.slot] = found.clone().into_counted();
     }
 }

@@ -160,8 +160,12 @@ impl OnlineFeatures {
     /// # Errors
     /// The store cannot be read.
     pub async fn refresh(&self) -> Result<(), OnlineError> {
+        // Every push comes by here: with a store of one's own there is nothing to wait for.
+        if !self.inner.store.is_shared() {
+            return Ok(());
+        }
         let mut last = self.inner.changing.lock().await;
-        if self.inner.store.is_shared() && last.elapsed() >= STALE {
+        if last.elapsed() >= STALE {
             let read = Catalog::read(&*self.inner.store).await;
             // Also where it failed: who waits for their turn must not all wait for a store that is gone.
             *last = Instant::now();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use foretell_features::expression::Resolved;
-use foretell_features::{DataType, Definitions, ServiceFeature, Status, Value, View};
+use foretell_features::{DataType, Definitions, ServiceFeature, Value, View};
 
 use super::asked::request_type;
 use super::failure::Failure;
@@ -64,7 +64,7 @@ impl OnDemand {
         })
     }
 
-    /// Every slot's values, by name. A stored value that is too old counts as null, as it does for a model.
+    /// Every slot's values, by name. A stored value counts as it does for a model.
     pub(crate) fn evaluate(
         &self,
         views: &BTreeMap<String, StoredView>,
@@ -76,11 +76,7 @@ impl OnDemand {
             match origin {
                 Origin::Stored { view, feature } => {
                     for (row, read) in rows.iter_mut().zip(views[view].feature(feature)) {
-                        row.push(if read.status == Status::Present {
-                            read.value
-                        } else {
-                            Value::Null
-                        });
+                        row.push(read.into_counted());
                     }
                 }
                 Origin::Request => {

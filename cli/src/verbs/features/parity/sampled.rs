@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use anyhow::{Context as _, Result, bail};
-use foretell_features::{EntityKey, Status, Timestamp, Value};
+use foretell_features::{EntityKey, Timestamp, Value};
 use foretell_features_offline::{EntityBatchSpec, OfflineStore, OfflineStoreError, ServedFeature, ServedRow};
 use foretell_features_online::OnlineFeatures;
 
@@ -39,9 +39,7 @@ pub(super) async fn rows(
         let read = online.read(&stored, &asked, &wanted, now).await?;
         for (row, values) in values.iter_mut().enumerate() {
             for (read, place) in read.row(row).iter().zip(&places) {
-                if read.status != Status::OutsideMaxAge {
-                    values[*place] = read.value.clone();
-                }
+                values[*place] = read.clone().into_counted();
             }
         }
     }
