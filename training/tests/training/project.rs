@@ -130,14 +130,19 @@ levels = { high = 0.6, low = 0.0 }
 
 /// The folder of public data, where this machine has one.
 pub(crate) fn public_data() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let beside = || {
+        PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo tells tests where their crate is"))
+            .join("../../shared/data")
+    };
     let folder = std::env::var_os("FORETELL_DATA").map_or_else(beside, PathBuf::from);
     folder.is_dir().then_some(folder)
 }
 
 /// A project of `examples/` over a folder of public data.
 pub(crate) fn example(name: &str, model: &str, data: &Path) -> Project {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo tells tests where their crate is"))
+        .join("../examples")
+        .join(name);
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder.join("features"))
         .unwrap()
         .map(|it| it.unwrap().path())

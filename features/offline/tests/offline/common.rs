@@ -45,7 +45,10 @@ pub(crate) fn definitions(toml: &str) -> Definitions {
 
 /// A folder of the public data sets: `FORETELL_DATA`, or `shared/data` beside the workspace. Tests pass without it.
 pub(crate) fn public_data(folder: &str) -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let beside = || {
+        PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo tells tests where their crate is"))
+            .join("../../../shared/data")
+    };
     let root = std::env::var_os("FORETELL_DATA").map_or_else(beside, PathBuf::from);
     let folder = root.join(folder);
     folder.is_dir().then_some(folder)
@@ -53,7 +56,7 @@ pub(crate) fn public_data(folder: &str) -> Option<PathBuf> {
 
 /// The definitions of a project under `examples/`.
 pub(crate) fn example(name: &str) -> Definitions {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let folder = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo tells tests where their crate is"))
         .join("../../examples")
         .join(name)
         .join("features");
