@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::get;
 use foretell_registry::Registry;
 use foretell_tracking::Tracking;
 
@@ -20,6 +20,7 @@ mod metrics;
 mod models;
 mod page;
 mod runs;
+mod tracking_routes;
 mod versions;
 mod wire;
 
@@ -51,22 +52,7 @@ pub fn router(registry: Arc<Registry>, tracking: Arc<Tracking>) -> Router {
         .route("/model-versions/get", get(versions::get))
         .route("/model-versions/search", get(versions::search))
         .route("/model-versions/get-download-uri", get(versions::download_uri))
-        .route("/experiments/create", post(experiments::create))
-        .route("/experiments/get", get(experiments::get))
-        .route("/experiments/get-by-name", get(experiments::get_by_name))
-        .route(
-            "/experiments/search",
-            get(experiments::search).post(experiments::search),
-        )
-        .route("/runs/create", post(runs::create))
-        .route("/runs/get", get(runs::get))
-        .route("/runs/update", post(runs::update))
-        .route("/runs/search", post(runs::search))
-        .route("/runs/log-metric", post(metrics::log_metric))
-        .route("/runs/log-parameter", post(metrics::log_parameter))
-        .route("/runs/set-tag", post(metrics::set_tag))
-        .route("/runs/log-batch", post(metrics::log_batch))
-        .route("/metrics/get-history", get(metrics::history))
+        .merge(tracking_routes::routes())
         .fallback(error::no_endpoint)
         .with_state(stores);
     Router::new()
