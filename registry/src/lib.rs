@@ -11,12 +11,14 @@
 //! models/<id>/log/<20-digit seq>.json         versions, aliases, tags of one model
 //! models/<id>/snap/<20-digit seq>.json        folded state: a hint, checked before use
 //! catalog/head                                rewritten by every commit: a hint for watchers
+//! catalog/create-only                         shows that the store creates nothing twice
 //! ```
 //!
 //! Writes go blobs, manifest, record, hints, in that order, so a crash at any point leaves the old or the new state.
 //! The registry never interprets the bytes of a package, never reads the clock ([`Stamp`] brings the time), and leaves
 //! access control to its caller.
 
+mod actor;
 mod change;
 mod digest;
 mod error;
@@ -38,11 +40,13 @@ mod verify;
 mod view;
 mod watch;
 
+pub use actor::Actor;
 pub use change::{AliasMove, ChangeRequest, PromoteRequest, RollbackRequest};
 pub use digest::{Digest, TxId};
 pub use error::{Nearest, RegistryError, Result};
 pub use names::{check_alias, check_model_name, check_tag};
 pub use naming::CreateModelRequest;
+pub use open::open_store;
 pub use package::{Manifest, ManifestFile, PackageFile};
 pub use publish::PublishRequest;
 pub use record::{CatalogOp, Expected, ModelOp, Record, Stamp};

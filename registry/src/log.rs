@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, pin_mut, stream};
-use object_store::Error as StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,7 +16,7 @@ use crate::error::{RegistryError, Result};
 use crate::head::{Fold, Head, decode, record_key};
 use crate::record::{Expected, Record, Stamp};
 use crate::seal::{seal, unseal};
-use crate::storage::{Storage, failure};
+use crate::storage::{Storage, failure, is_taken};
 
 /// Every commit rewrites this; watchers look at its entity tag.
 pub(crate) const HEAD: &str = "catalog/head";
@@ -111,6 +110,7 @@ impl<F: Fold> Log<F> {
         P: FnMut(&F) -> Result<Vec<F::Op>> + Send,
     {
         let _turn = self.writing.lock().await;
+        self.storage.prove().await?;
         for attempt in 0..MAX_ATTEMPTS {
             let head = self.refresh().await?;
             let ops = plan(&head.state)?;
@@ -161,6 +161,11 @@ impl<F: Fold> Log<F> {
         verdict.map(|()| records)
     }
 
+    /// Forgets what was read: the log is not what it was.
+    pub(crate) fn forget(&self) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Head::before(&self.folder));
+    }
+
     pub(crate) fn key(&self, seq: u64) -> String {
         record_key(&self.folder, seq)
     }
@@ -209,12 +214,8 @@ impl<F: Fold> Log<F> {
                 let ours = winner.txid == record.txid && found == hash;
                 return Ok(ours.then_some(hash));
             }
-            let taken = matches!(
-                cause,
-                StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }
-            );
             attempt += 1;
-            if !taken || attempt == READ_BACKS {
+            if !is_taken(&cause) || attempt == READ_BACKS {
                 return Err(failure("commit", &key, cause));
             }
             pause(attempt).await;
@@ -270,7 +271,7 @@ impl<F: Fold> Log<F> {
     }
 
     async fn leave_hint(&self, key: &str, bytes: Bytes) {
-        if let Err(error) = self.storage.overwrite(key, bytes).await {
+        if let Err(error) = self.storage.hint(key, bytes).await {
             tracing::warn!(%error, key, "hint not written, readers will find the commit a little later");
         }
     }

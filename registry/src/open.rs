@@ -18,16 +18,41 @@ impl Registry {
     pub fn open(url: &str) -> Result<Self> {
         match Place::parse(url) {
             Place::Folder(path) if !path.is_dir() => Err(RegistryError::NoRegistry { url: url.to_owned() }),
-            place => place.connect(url).map(Self::new),
+            place => place.connect(url).map(|it| Self::with_hints(it.durable, it.quick)),
         }
     }
 
     /// The same, but a folder that does not exist is made: what training does.
     pub fn open_or_create(url: &str) -> Result<Self> {
-        if let Place::Folder(path) = Place::parse(url) {
-            std::fs::create_dir_all(path).map_err(|it| unusable(url, it))?;
-        }
+        make_folder(url)?;
         Self::open(url)
+    }
+}
+
+/// The store behind a URL of the same kinds as a registry's, for what lies beside one; a folder that does not exist is
+/// made, and what is written to a folder is on the disk when the call returns.
+pub fn open_store(url: &str) -> Result<Arc<dyn ObjectStore>> {
+    make_folder(url)?;
+    Ok(Place::parse(url).connect(url)?.durable)
+}
+
+fn make_folder(url: &str) -> Result<()> {
+    match Place::parse(url) {
+        Place::Folder(path) => std::fs::create_dir_all(path).map_err(|it| unusable(url, it)),
+        Place::Memory | Place::Cloud(_) => Ok(()),
+    }
+}
+
+/// Two ways to the same objects: `durable` writes wait for the disk.
+struct Connection {
+    durable: Arc<dyn ObjectStore>,
+    quick: Arc<dyn ObjectStore>,
+}
+
+impl Connection {
+    fn only(store: Arc<dyn ObjectStore>) -> Self {
+        let (durable, quick) = (store.clone(), store);
+        Self { durable, quick }
     }
 }
 
@@ -47,16 +72,17 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn connect(self, url: &str) -> Result<Arc<dyn ObjectStore>> {
+    fn connect(self, url: &str) -> Result<Connection> {
         match self {
-            Self::Memory => Ok(Arc::new(InMemory::new())),
+            Self::Memory => Ok(Connection::only(Arc::new(InMemory::new()))),
             Self::Folder(path) => {
-                let folder = LocalFileSystem::new_with_prefix(path).map_err(|it| failure("open", url, it))?;
-                Ok(Arc::new(folder.with_fsync(true)))
+                let folder = || LocalFileSystem::new_with_prefix(path).map_err(|it| failure("open", url, it));
+                let (durable, quick) = (Arc::new(folder()?.with_fsync(true)), Arc::new(folder()?));
+                Ok(Connection { durable, quick })
             }
-            Self::Cloud("s3" | "s3a") => s3(url),
-            Self::Cloud("gs") => gs(url),
-            Self::Cloud("az" | "azure" | "abfs" | "abfss" | "adl") => az(url),
+            Self::Cloud("s3" | "s3a") => s3(url).map(Connection::only),
+            Self::Cloud("gs") => gs(url).map(Connection::only),
+            Self::Cloud("az" | "azure" | "abfs" | "abfss" | "adl") => az(url).map(Connection::only),
             Self::Cloud(scheme) => Err(RegistryError::Unsupported {
                 what: format!(
                     "unknown kind of registry `{scheme}` in `{url}`; use a folder, memory:, s3://, gs:// or az://"

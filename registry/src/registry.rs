@@ -31,9 +31,15 @@ struct Inner {
 }
 
 impl Registry {
-    /// A registry in this store, which may be empty. The store must support [`object_store::PutMode::Create`].
+    /// A registry in this store, which may be empty. The store must support [`object_store::PutMode::Create`]; one that
+    /// does not is refused at the first commit.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        let storage = Storage::new(store);
+        Self::with_hints(store.clone(), store)
+    }
+
+    /// The same, with a second way to the same objects that need not wait for the disk, for what may be lost.
+    pub(crate) fn with_hints(store: Arc<dyn ObjectStore>, hints: Arc<dyn ObjectStore>) -> Self {
+        let storage = Storage::new(store, hints);
         let catalog = Log::new(storage.clone(), "catalog");
         Self {
             inner: Arc::new(Inner {
@@ -81,6 +87,25 @@ impl Registry {
     /// Every creation, renaming and deletion of a model, oldest first.
     pub async fn catalog_history(&self) -> Result<Vec<Record<CatalogOp>>> {
         self.catalog().history().await
+    }
+
+    /// Removes every object and forgets what was read: for tests of clients, which want an empty registry each.
+    pub async fn clear(&self) -> Result<()> {
+        // Names first: what is no longer named is not looked at.
+        let mut objects = self.storage().list_objects("").await?;
+        objects.sort_by_key(|it| !it.location.as_ref().starts_with("catalog/"));
+        let deletions = objects
+            .iter()
+            .map(|it| async move { self.storage().delete(it.location.as_ref()).await });
+        let deletions: Vec<_> = deletions.collect();
+        stream::iter(deletions)
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        self.inner.models.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.catalog().forget();
+        self.storage().forget();
+        Ok(())
     }
 
     pub(crate) fn storage(&self) -> &Storage {

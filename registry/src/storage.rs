@@ -1,25 +1,74 @@
 //! The object store with our errors on it: which object, what was tried, what to do.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
+use tokio::sync::OnceCell;
 
 use crate::digest::{Digest, Hasher};
 use crate::error::{RegistryError, Result};
+
+/// The object by which a store shows that it creates nothing twice.
+const PROOF: &str = "catalog/create-only";
 
 /// Keys in one object store.
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
     store: Arc<dyn ObjectStore>,
+    /// The same objects, written without waiting for the disk: for what may be lost.
+    hints: Arc<dyn ObjectStore>,
+    /// Whether this process has seen the store refuse to create an object twice.
+    proven: Arc<Mutex<Arc<OnceCell<()>>>>,
+}
+
+/// What became of an object since its entity tag was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// Nothing.
+    No,
+    /// It has this tag now; `None`: it is not there.
+    To(Option<String>),
 }
 
 impl Storage {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, hints: Arc<dyn ObjectStore>) -> Self {
+        let proven = Arc::default();
+        Self { store, hints, proven }
+    }
+
+    /// Sees to it, once per process, that the store keeps the promise that commits rest on: what exists is not created
+    /// again. A store that answers twice "created" would let two writers both believe that they won.
+    pub(crate) async fn prove(&self) -> Result<()> {
+        let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        proven.get_or_try_init(|| self.try_twice()).await.map(drop)
+    }
+
+    /// What was proven of the store holds for its objects of then.
+    pub(crate) fn forget(&self) {
+        *self.proven.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+    }
+
+    async fn try_twice(&self) -> Result<()> {
+        let key = Path::from(PROOF);
+        let (mut created, mut lost) = (0, 0);
+        while created < 2 {
+            let proof = Bytes::from_static(b"Two writers cannot both create this.\n");
+            match self.hints.put_opts(&key, proof.into(), PutMode::Create.into()).await {
+                Ok(_) => created += 1,
+                Err(it) if is_taken(&it) => return Ok(()),
+                Err(it) if lost == 2 || is_impossible(&it) => return Err(failure("prepare for commits", PROOF, it)),
+                Err(_) => lost += 1,
+            }
+        }
+        let what = format!(
+            "the store created `{PROOF}` although it was there: it ignores `If-None-Match: *`, so two writers could overwrite \
+             each other; use a store with conditional puts, or a newer release of this one"
+        );
+        Err(RegistryError::Unsupported { what })
     }
 
     /// The bytes of an object, `None` when there is none.
@@ -41,11 +90,30 @@ impl Storage {
         optional(read.await).map_err(|it| failure("read", key, it))
     }
 
-    /// Size and entity tag of an object, `None` when there is none.
-    pub(crate) async fn stat(&self, key: &str) -> Result<Option<(u64, Option<String>)>> {
+    /// Size of an object, `None` when there is none.
+    pub(crate) async fn size(&self, key: &str) -> Result<Option<u64>> {
         let meta = optional(self.store.head(&Path::from(key)).await);
-        let meta = meta.map_err(|it| failure("look up", key, it))?;
-        Ok(meta.map(|it| (it.size, it.e_tag.or_else(|| Some(it.last_modified.to_rfc3339())))))
+        Ok(meta.map_err(|it| failure("look up", key, it))?.map(|it| it.size))
+    }
+
+    /// Whether an object is another one than when it had this tag: one conditional GET, which most often brings nothing.
+    pub(crate) async fn changed(&self, key: &str, tag: Option<&str>) -> Result<Changed> {
+        let options = GetOptions {
+            if_none_match: tag.map(str::to_owned),
+            ..GetOptions::default()
+        };
+        match self.store.get_opts(&Path::from(key), options).await {
+            Ok(found) => {
+                let meta = found.meta;
+                let now = meta.e_tag.unwrap_or_else(|| meta.last_modified.to_rfc3339());
+                let same = tag == Some(now.as_str());
+                Ok(if same { Changed::No } else { Changed::To(Some(now)) })
+            }
+            Err(Error::NotModified { .. }) => Ok(Changed::No),
+            Err(Error::NotFound { .. }) if tag.is_none() => Ok(Changed::No),
+            Err(Error::NotFound { .. }) => Ok(Changed::To(None)),
+            Err(other) => Err(failure("look up", key, other)),
+        }
     }
 
     /// Creates an object that must not exist; the raw error is for the caller to settle.
@@ -57,34 +125,63 @@ impl Storage {
             .map(drop)
     }
 
-    /// Writes an object, whatever was there.
-    pub(crate) async fn overwrite(&self, key: &str, bytes: Bytes) -> Result<()> {
-        let put = self.store.put(&Path::from(key), bytes.into()).await;
+    /// Writes an object, whatever was there, without waiting for the disk: it may be lost in a power cut.
+    pub(crate) async fn hint(&self, key: &str, bytes: Bytes) -> Result<()> {
+        let put = self.hints.put(&Path::from(key), bytes.into()).await;
         put.map(drop).map_err(|it| failure("write", key, it))
     }
 
-    /// Makes sure that a content-addressed object is there. An error may come after the effect, so the store is asked
-    /// before it is believed; an object cut short by a crash below us is replaced, which its address allows.
+    /// Makes sure that a content-addressed object is there; what is there already is not sent again. An error may come
+    /// after the effect, so the store is asked before it is believed; an object cut short by a crash below us is
+    /// replaced, which its address allows.
     pub(crate) async fn ensure(&self, key: &str, bytes: &Bytes) -> Result<()> {
-        let Err(cause) = self.create(key, bytes.clone()).await else {
+        let whole = Some(bytes.len() as u64);
+        let found = self.size(key).await?;
+        if found == whole {
             return Ok(());
-        };
-        match (self.stat(key).await?, cause) {
-            (Some((size, _)), _) if size == bytes.len() as u64 => Ok(()),
-            (_, Error::AlreadyExists { .. }) => self.overwrite(key, bytes.clone()).await,
-            (_, cause) => Err(failure("write", key, cause)),
         }
+        let put = match found {
+            None => self.create(key, bytes.clone()).await,
+            Some(_) => self.overwrite(key, bytes.clone()).await,
+        };
+        match put {
+            Ok(()) => Ok(()),
+            Err(_) if self.size(key).await? == whole => Ok(()),
+            Err(Error::AlreadyExists { .. }) => {
+                let put = self.overwrite(key, bytes.clone()).await;
+                put.map_err(|it| failure("write", key, it))
+            }
+            Err(cause) => Err(failure("write", key, cause)),
+        }
+    }
+
+    /// Removes an object; one that is not there is none to remove.
+    pub(crate) async fn delete(&self, key: &str) -> Result<()> {
+        let deleted = optional(self.store.delete(&Path::from(key)).await);
+        deleted.map(drop).map_err(|it| failure("delete", key, it))
+    }
+
+    /// Writes a whole object in place of what was there.
+    async fn overwrite(&self, key: &str, bytes: Bytes) -> Result<(), Error> {
+        self.store.put(&Path::from(key), bytes.into()).await.map(drop)
     }
 
     /// Keys under a folder, sorted.
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<String>> {
-        let found = self.store.list(Some(&Path::from(folder)));
-        let keys = found.map_ok(|it| it.location.to_string()).try_collect::<Vec<_>>();
-        let mut keys = optional(keys.await)
-            .map_err(|it| failure("list", folder, it))?
+        let listed = self.list_objects(folder).await?;
+        Ok(listed.into_iter().map(|it| it.location.to_string()).collect())
+    }
+
+    /// Objects under a folder, `""` for all, by key.
+    pub(crate) async fn list_objects(&self, folder: &str) -> Result<Vec<ObjectMeta>> {
+        let folder = Path::from(folder);
+        let within = Some(&folder).filter(|it| !it.is_root());
+        let listed = optional(self.store.list(within).try_collect::<Vec<_>>().await);
+        let mut listed = listed
+            .map_err(|it| failure("list", folder.as_ref(), it))?
             .unwrap_or_default();
-        keys.sort();
-        Ok(keys)
+        listed.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(listed)
     }
 }
 
@@ -97,6 +194,17 @@ pub(crate) fn failure(doing: &'static str, at: &str, source: Error) -> RegistryE
         at: at.to_owned(),
         source: Box::new(source),
     }
+}
+
+/// Whether an error says that the object exists.
+pub(crate) fn is_taken(error: &Error) -> bool {
+    matches!(error, Error::AlreadyExists { .. } | Error::Precondition { .. })
+}
+
+/// Whether an error says that the store will never do this.
+fn is_impossible(error: &Error) -> bool {
+    let unsupported = io_kind(error) == Some(io::ErrorKind::Unsupported);
+    unsupported || matches!(error, Error::NotImplemented { .. } | Error::NotSupported { .. })
 }
 
 fn optional<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
@@ -117,7 +225,7 @@ fn advice(error: &Error) -> &'static str {
             "access was denied: check the owner of the folder or the credentials"
         }
         (_, Some(io::ErrorKind::ReadOnlyFilesystem)) => "the file system is read-only: choose another [registry] url",
-        (_, Some(io::ErrorKind::Unsupported)) | (Error::NotImplemented { .. } | Error::NotSupported { .. }, _) => {
+        _ if is_impossible(error) => {
             "this store cannot create an object only if it is absent, which commits rest on: choose another [registry] url"
         }
         _ => "check that the store is reachable and try again, a repeated attempt is safe",

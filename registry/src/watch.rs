@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::log::HEAD;
 use crate::registry::Registry;
+use crate::storage::Changed;
 
 /// One poll in so many looks at the logs themselves, because the hint may have been lost.
 const PROBE_EVERY: u32 = 16;
@@ -16,8 +17,9 @@ pub struct Watcher {
     seen: Option<Seen>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Seen {
+    /// Entity tag of the hint.
     hint: Option<String>,
     /// Commits in the catalog and in each of its models, by id.
     commits: Vec<(String, u64)>,
@@ -46,25 +48,17 @@ impl Watcher {
 
     /// Whether anything was committed since the last poll that said so. An error changes nothing: poll again.
     pub async fn poll(&mut self) -> Result<bool> {
-        let hint = self.hint().await?;
-        let same_hint = self.seen.as_ref().is_some_and(|it| it.hint == hint);
         self.polls = self.polls.wrapping_add(1);
-        if same_hint && !self.polls.is_multiple_of(self.probe_every) {
-            return Ok(false);
-        }
-        let commits = self.commits().await?;
-        let seen = Some(Seen { hint, commits });
-        let changed = match (&self.seen, &seen) {
-            (Some(old), Some(new)) => old.commits != new.commits,
-            _ => true,
+        let known = self.seen.as_ref().and_then(|it| it.hint.as_deref());
+        let hint = match self.registry.storage().changed(HEAD, known).await? {
+            Changed::No if self.seen.is_some() && !self.polls.is_multiple_of(self.probe_every) => return Ok(false),
+            Changed::No => known.map(str::to_owned),
+            Changed::To(hint) => hint,
         };
-        self.seen = seen;
+        let commits = self.commits().await?;
+        let changed = self.seen.as_ref().is_none_or(|it| it.commits != commits);
+        self.seen = Some(Seen { hint, commits });
         Ok(changed)
-    }
-
-    async fn hint(&self) -> Result<Option<String>> {
-        let stat = self.registry.storage().stat(HEAD).await?;
-        Ok(stat.and_then(|it| it.1))
     }
 
     async fn commits(&self) -> Result<Vec<(String, u64)>> {

@@ -25,10 +25,7 @@ mod versions;
 mod wire;
 
 pub use error::{ApiError, ErrorCode};
-
-/// Who calls, as the access layer knows them: put into a request's extensions, recorded in the registry's log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Actor(pub String);
+pub use foretell_registry::Actor;
 
 /// What the handlers work on.
 #[derive(Debug)]

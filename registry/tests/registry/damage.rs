@@ -54,7 +54,11 @@ async fn fetch_all(store: &Store) -> Result<(), RegistryError> {
 async fn any_damage_to_any_object_is_found_by_fetch_and_by_verify() {
     for how in [Damage::Truncate, Damage::Flip, Damage::Append, Damage::Delete] {
         let all = two_models().await;
-        for key in keys(&all, "").await.into_iter().filter(|it| it != "catalog/head") {
+        for key in keys(&all, "")
+            .await
+            .into_iter()
+            .filter(|it| it != "catalog/head" && it != "catalog/create-only")
+        {
             let store = two_models().await;
             // Model ids are drawn anew for every store, so a log is found by its place in the list.
             let place = keys(&all, "").await.iter().position(|it| *it == key).unwrap();

@@ -139,7 +139,7 @@ async fn a_writer_that_dies_at_any_put_leaves_the_old_or_the_new_state() {
 #[tokio::test]
 async fn an_error_of_the_store_says_where_and_what_to_do() {
     let store = start().await;
-    let faulty = FaultyStore::new(&store, Fault::Before, 0);
+    let faulty = FaultyStore::new(&store, Fault::Before, 1);
     let error = Registry::new(faulty)
         .set_alias("churn", "champion", 1, &ann(3))
         .await
