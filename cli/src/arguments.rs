@@ -1,9 +1,15 @@
 //! The command line, as typed.
 
+mod access;
+mod models;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use foretell_features::Timestamp;
+
+pub(crate) use access::Access;
+pub(crate) use models::Models;
 
 /// Train and serve churn, lifetime value, conversion, demand and revenue models from files.
 #[derive(Debug, Parser)]
@@ -62,6 +68,9 @@ pub(crate) enum Verb {
     Predict(Predict),
     /// Serve predictions over HTTP and gRPC
     Serve(Serve),
+    /// Who may do what on a server: make a token, list who has one
+    #[command(subcommand)]
+    Access(Access),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -232,43 +241,6 @@ pub(crate) struct Train {
     /// Train and report only
     #[arg(long)]
     pub no_register: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Models {
-    /// All models, versions and aliases
-    List,
-    /// One version: metrics, lineage, signature
-    Show {
-        /// `M`, `M@3` or `M@champion`
-        model: String,
-    },
-    /// Point an alias at a version
-    Promote {
-        /// The model
-        model: String,
-        /// The version's number
-        version: u64,
-        /// Which alias moves
-        #[arg(long, default_value = "champion")]
-        alias: String,
-        /// Kept in the history
-        #[arg(long)]
-        reason: Option<String>,
-    },
-    /// Point an alias back to what it pointed to before
-    Rollback {
-        /// The model
-        model: String,
-        /// Which alias moves
-        #[arg(long, default_value = "champion")]
-        alias: String,
-        /// Kept in the history
-        #[arg(long)]
-        reason: Option<String>,
-    },
-    /// Check every digest, every log, every alias
-    Verify,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -153,7 +153,7 @@ async fn applied(project: &Project) -> Result<Vec<AppliedView>> {
 /// The view versions that some model version reads, and which.
 pub(crate) async fn users(project: &Project) -> Result<BTreeMap<String, Vec<String>>> {
     let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let registry = match Registry::open(&project.settings.registry) {
+    let registry = match Registry::open(&project.settings.registry.url) {
         Ok(registry) => registry,
         // A project of features alone, or one that has not trained yet: no model reads anything.
         Err(RegistryError::NoRegistry { .. }) => return Ok(users),

@@ -46,5 +46,6 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Models(verb) => verbs::models::run(&common, verb).await,
         Verb::Predict(verb) => verbs::predict::run(&common, verb).await,
         Verb::Serve(verb) => verbs::serve::run(&common, verb).await,
+        Verb::Access(verb) => verbs::access::run(&common, &verb),
     }
 }

@@ -88,9 +88,17 @@ pub(crate) async fn post(address: SocketAddr, path: &str, body: &Value) -> Resul
     send(address, request, serde_json::to_vec(body)?.into()).await
 }
 
+/// With the caller's token, where FORETELL_TOKEN holds one.
+fn with_token(request: hyper::http::request::Builder) -> hyper::http::request::Builder {
+    match std::env::var("FORETELL_TOKEN") {
+        Ok(token) if !token.is_empty() => request.header("authorization", format!("Bearer {token}")),
+        _ => request,
+    }
+}
+
 async fn send(address: SocketAddr, request: hyper::http::request::Builder, body: Bytes) -> Result<Value> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-    let request = request.body(Full::new(body))?;
+    let request = with_token(request).body(Full::new(body))?;
     let response = client
         .request(request)
         .await

@@ -1,17 +1,18 @@
 //! A project folder: `foretell.toml`, `features/*.toml`, `models/*/model.toml`, all read and checked at once.
 
-use std::collections::BTreeMap;
+mod access;
+mod settings;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use foretell_features::document::Section;
 use foretell_features::{Definitions, Document, Problem, Problems, Timestamp};
 use foretell_features_offline::OfflineStore;
-use foretell_features_online::{Durability, StorePlace};
 use foretell_models::ModelSpec;
 use foretell_serving::Clock;
 
 use crate::arguments::Common;
+pub(crate) use settings::Settings;
 
 /// The file that makes a folder a project.
 pub(crate) const FILE: &str = "foretell.toml";
@@ -21,35 +22,6 @@ pub(crate) const FILE: &str = "foretell.toml";
 pub(crate) struct Project {
     pub root: PathBuf,
     pub settings: Settings,
-}
-
-/// `foretell.toml`, as meant. Paths are absolute.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Settings {
-    pub name: String,
-    /// The clock, where the project has its own.
-    pub as_of: Option<Timestamp>,
-    pub data: PathBuf,
-    pub online: StorePlace,
-    pub registry: String,
-    pub tracking: String,
-    pub http: String,
-    pub grpc: String,
-    pub request_log: bool,
-    pub kafka: Option<Kafka>,
-}
-
-/// `[ingest.kafka]`: where a server takes events from besides `/push`.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(
-    not(feature = "kafka"),
-    allow(dead_code, reason = "refused where this build does not read Kafka")
-)]
-pub(crate) struct Kafka {
-    pub brokers: String,
-    pub group: String,
-    /// The topic of each source.
-    pub topics: BTreeMap<String, String>,
 }
 
 /// What a project declares, or everything wrong with it.
@@ -183,126 +155,6 @@ impl Checked {
                 false => anyhow!("unknown model `{name}`{hint}; the project has {}", names.join(", ")),
             }
         })
-    }
-}
-
-impl Settings {
-    fn read(root: &Path, data: Option<&Path>) -> Result<Self> {
-        let path = root.join(FILE);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        let document = Document::parse(FILE, &text).map_err(|problem| Problems(vec![problem]))?;
-        let settings = Self::from_root(&document.root(), root, data);
-        let problems = document.into_problems();
-        let settings = Problems::or(problems, settings)?;
-        settings.ok_or_else(|| anyhow!("{FILE} cannot be read"))
-    }
-
-    fn from_root(document: &Section<'_>, root: &Path, data: Option<&Path>) -> Option<Self> {
-        let project = document.need_table("project");
-        let name = project.as_ref().and_then(|it| it.need::<String>("name"));
-        let as_of = project.as_ref().and_then(|it| it.get::<Timestamp>("as_of"));
-        let offline = text_of(document, "offline", "url").unwrap_or_else(|| "data".to_owned());
-        let registry = text_of(document, "registry", "url").unwrap_or_else(|| ".foretell/registry".to_owned());
-        let tracking =
-            text_of(document, "tracking", "url").unwrap_or_else(|| "sqlite:.foretell/tracking.db".to_owned());
-        let online = online_of(document, root.join(".foretell/online"));
-        let kafka = kafka_of(document);
-        let serving = document.table("serving");
-        let address = |name: &str| serving.as_ref().and_then(|it| it.get::<String>(name));
-        let (http, grpc) = (address("http"), address("grpc"));
-        let request_log = serving.as_ref().and_then(|it| it.get::<bool>("request_log"));
-        [project.as_ref(), serving.as_ref(), Some(document)]
-            .into_iter()
-            .flatten()
-            .for_each(Section::refuse_unknown);
-        Some(Self {
-            name: name?,
-            as_of,
-            data: data.map_or_else(|| absolute_url(root, &offline).into(), Path::to_owned),
-            online,
-            registry: absolute_url(root, &registry),
-            tracking,
-            http: http.unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
-            grpc: grpc.unwrap_or_else(|| "127.0.0.1:8001".to_owned()),
-            request_log: request_log.unwrap_or(true),
-            kafka,
-        })
-    }
-}
-
-/// `[online] store`, embedded where nothing is said.
-fn online_of(document: &Section<'_>, folder: PathBuf) -> StorePlace {
-    let durability = Durability::default();
-    let Some(online) = document.table("online") else {
-        return StorePlace::Embedded { folder, durability };
-    };
-    let store = online.get::<String>("store").unwrap_or_else(|| "embedded".to_owned());
-    let durability = durability_of(&online);
-    let place = StorePlace::parse(&store, folder.clone(), durability).unwrap_or_else(|reason| {
-        online.problem("store", reason);
-        StorePlace::Embedded { folder, durability }
-    });
-    if place.is_shared() && online.get::<String>("durability").is_some() {
-        let advice = "belongs to the embedded store; Redis has it in its own configuration: `appendonly yes`, `appendfsync always`";
-        online.problem("durability", advice.to_owned());
-    }
-    online.refuse_unknown();
-    place
-}
-
-/// `[ingest.kafka]`, where the project has it.
-fn kafka_of(document: &Section<'_>) -> Option<Kafka> {
-    let ingest = document.table("ingest")?;
-    let kafka = ingest.table("kafka");
-    ingest.refuse_unknown();
-    let kafka = kafka?;
-    if !cfg!(feature = "kafka") {
-        let advice =
-            "this build does not read Kafka; build it with `cargo build --release -p foretell --features kafka`";
-        ingest.problem("kafka", advice.to_owned());
-    }
-    let (brokers, group) = (kafka.need::<String>("brokers"), kafka.get::<String>("group"));
-    let table = kafka.need_table("topics");
-    let mut topics = BTreeMap::new();
-    for entry in table.as_ref().map_or(&[][..], |it| it.entries()) {
-        let topic = table.as_ref().and_then(|it| it.get::<String>(&entry.name));
-        topics.extend(topic.map(|topic| (entry.name.clone(), topic)));
-    }
-    kafka.refuse_unknown();
-    Some(Kafka {
-        brokers: brokers?,
-        group: group.unwrap_or_else(|| "foretell".to_owned()),
-        topics,
-    })
-}
-
-/// `durability = "sync"`: acknowledged writes outlive the machine, not only the process.
-fn durability_of(online: &Section<'_>) -> Durability {
-    match online.get::<String>("durability").as_deref() {
-        None | Some("buffer") => Durability::Buffer,
-        Some("sync") => Durability::Sync,
-        Some(other) => {
-            online.problem(
-                "durability",
-                format!("unknown durability `{other}`; use \"buffer\" or \"sync\""),
-            );
-            Durability::Buffer
-        }
-    }
-}
-
-fn text_of(document: &Section<'_>, table: &str, key: &str) -> Option<String> {
-    let table = document.table(table)?;
-    let text = table.get::<String>(key);
-    table.refuse_unknown();
-    text
-}
-
-/// Folders are relative to the project, URLs are as they are.
-fn absolute_url(root: &Path, url: &str) -> String {
-    match url.contains("://") || url.starts_with("memory:") {
-        true => url.to_owned(),
-        false => root.join(url).display().to_string(),
     }
 }
 

@@ -32,6 +32,12 @@ pub enum ServeError {
     /// The body is encoded in a way that is not read.
     #[error("{0}")]
     MediaType(String),
+    /// No token, or one that is not known.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// The token's holder may not do this.
+    #[error("{0}")]
+    Forbidden(String),
     /// Not ready now, maybe later.
     #[error("{0}")]
     Unavailable(String),
@@ -88,6 +94,8 @@ impl ServeError {
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, tonic::Code::ResourceExhausted),
             Self::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, tonic::Code::InvalidArgument),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, tonic::Code::Unimplemented),
+            Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, tonic::Code::Unauthenticated),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, tonic::Code::PermissionDenied),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, tonic::Code::Unavailable),
             Self::Unsupported(_) => (StatusCode::NOT_IMPLEMENTED, tonic::Code::Unimplemented),
             Self::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, tonic::Code::DeadlineExceeded),

@@ -4,6 +4,7 @@ mod features;
 mod native;
 mod open_inference;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::net::TcpListener;
@@ -12,6 +13,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Response, Status};
 
+use crate::access::{Access, over_grpc};
 use crate::error::ServeError;
 use crate::metrics::Route;
 use crate::server::{Limits, stop_signal};
@@ -36,6 +38,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     service: PredictService,
     limits: Limits,
+    access: Option<Arc<Access>>,
     stopped: watch::Receiver<bool>,
 ) {
     // The builder's own option does not reach sockets that were accepted outside of it.
@@ -61,6 +64,7 @@ pub(crate) async fn serve(
     let same = "the descriptors are those that the code was generated from";
     let serve = Server::builder()
         .timeout(limits.time)
+        .layer(over_grpc(access))
         .add_service(health_service)
         .add_service(reflection().build_v1().expect(same))
         // Python's client, and tools that follow it, know only this name.

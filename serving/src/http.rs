@@ -8,6 +8,8 @@ mod open_inference;
 mod operations;
 mod watch;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
@@ -16,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 
+use crate::access::{Access, over_http};
 use crate::error::ServeError;
 use crate::server::Limits;
 use crate::service::PredictService;
@@ -41,12 +44,12 @@ impl App {
 }
 
 /// The HTTP routes without a socket: for tests, and for programs that have a listener of their own.
-pub fn routes(service: PredictService, limits: Limits, extra: Router) -> Router {
-    router(App::new(service, limits), extra)
+pub fn routes(service: PredictService, limits: Limits, access: Option<Arc<Access>>, extra: Router) -> Router {
+    router(App::new(service, limits), access, extra)
 }
 
-/// All routes; `extra` is mounted beside them and keeps its own limits.
-pub(crate) fn router(app: App, extra: Router) -> Router {
+/// All routes; `extra` is mounted beside them and keeps its own limits. Without `access` everybody may do everything.
+pub(crate) fn router(app: App, access: Option<Arc<Access>>, extra: Router) -> Router {
     let ours = Router::new()
         .route("/v1/predict/{model}", post(native::predict))
         .route("/v1/models", get(native::models))
@@ -60,7 +63,8 @@ pub(crate) fn router(app: App, extra: Router) -> Router {
         .layer(from_fn_with_state(app.clone(), watch::watch));
     let ours = ours.with_state(app);
     // The extra routes are asked first where they have the path, ours answer everything else.
-    extra.fallback_service(ours).layer(from_fn(watch::no_panic))
+    let all = extra.fallback_service(ours).layer(over_http(access));
+    all.layer(from_fn(watch::no_panic))
 }
 
 async fn wrong_method(State(_): State<App>, request: Request) -> ServeError {

@@ -3,6 +3,7 @@
 //! [`PredictService`] is that path, without sockets; [`start`] puts it on the wire. A model is data here: nothing in this
 //! crate names a domain, trains, or reads the offline store. What a champion is, the registry says; the server follows it.
 
+mod access;
 mod clock;
 mod endpoints;
 mod error;
@@ -22,6 +23,7 @@ mod server;
 mod service;
 mod snapshot;
 
+pub use access::{Access, AccessToken, Role, TokenHash};
 pub use clock::Clock;
 pub use error::ServeError;
 pub use http::routes;

@@ -1,6 +1,7 @@
 //! The service on the wire: sockets, the task that follows the registry, and an end within a deadline.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::access::Access;
 use crate::error::ServeError;
 use crate::grpc;
 use crate::http::{self, App};
@@ -21,6 +23,8 @@ pub struct ServerSettings {
     pub http: String,
     /// gRPC address, `127.0.0.1:8001`; `None` for no gRPC.
     pub grpc: Option<String>,
+    /// Who may do what; without it everybody on this machine may do everything, and nobody else anything.
+    pub access: Option<Arc<Access>>,
     /// What a request may cost.
     pub limits: Limits,
     /// How often the registry is asked for changes.
@@ -56,6 +60,7 @@ impl Default for ServerSettings {
         Self {
             http: "127.0.0.1:8000".to_owned(),
             grpc: Some("127.0.0.1:8001".to_owned()),
+            access: None,
             limits: Limits {
                 body: 64 * 1024 * 1024,
                 time: Duration::from_secs(60),
@@ -76,9 +81,10 @@ pub async fn start(
     dependencies: Dependencies,
     extra: Router,
 ) -> Result<RunningServer, ServeError> {
-    let http = listen(&settings.http, "--http").await?;
+    let ServerSettings { access, limits, .. } = &settings;
+    let http = listen(&settings.http, "--http", access.is_some()).await?;
     let grpc = match &settings.grpc {
-        Some(address) => Some(listen(address, "--grpc").await?),
+        Some(address) => Some(listen(address, "--grpc", access.is_some()).await?),
         None => None,
     };
     let http_addr = local(&http)?;
@@ -86,16 +92,21 @@ pub async fn start(
     let service = PredictService::new(dependencies).await?;
     service.refresh().await?;
     let (stop, stopped) = watch::channel(false);
-    let app = App::new(service.clone(), settings.limits);
+    let app = App::new(service.clone(), *limits);
     let mut tasks = vec![
         tokio::spawn(follow(service.clone(), settings.poll, stopped.clone())),
-        tokio::spawn(serve_http(http, http::router(app, extra), stopped.clone())),
+        tokio::spawn(serve_http(
+            http,
+            http::router(app, access.clone(), extra),
+            stopped.clone(),
+        )),
     ];
     if let Some(grpc) = grpc {
         tasks.push(tokio::spawn(grpc::serve(
             grpc,
             service.clone(),
-            settings.limits,
+            *limits,
+            access.clone(),
             stopped,
         )));
     }
@@ -140,8 +151,8 @@ impl Drop for RunningServer {
     }
 }
 
-/// Without an access layer the server is for this machine only.
-async fn listen(address: &str, flag: &'static str) -> Result<TcpListener, ServeError> {
+/// Without access control the server is for this machine only.
+async fn listen(address: &str, flag: &'static str, guarded: bool) -> Result<TcpListener, ServeError> {
     let failed = |reason: String| ServeError::Address {
         address: address.to_owned(),
         reason,
@@ -158,10 +169,17 @@ async fn listen(address: &str, flag: &'static str) -> Result<TcpListener, ServeE
         }
         Err(error) => return Err(failed(error.to_string())),
     };
-    if !local(&listener)?.ip().is_loopback() {
-        return Err(failed(
-            "without access control the server listens on this machine only".to_owned(),
-        ));
+    let outside = !local(&listener)?.ip().is_loopback();
+    if outside && !guarded {
+        let advice = "without [access] in foretell.toml the server listens on this machine only; \
+                      `foretell access token NAME` prints what to write there";
+        return Err(failed(advice.to_owned()));
+    }
+    if outside {
+        tracing::warn!(
+            address,
+            "tokens travel unencrypted; put a proxy with TLS in front of this address"
+        );
     }
     Ok(listener)
 }

@@ -62,7 +62,7 @@ pub(crate) async fn run(common: &Common, verb: Demo) -> Result<ExitCode> {
     let reached = train_all(&session, &company, verb.seed, &say).await?;
     drop(session);
 
-    let registry = Arc::new(Registry::open(&project.settings.registry)?);
+    let registry = Arc::new(Registry::open(&project.settings.registry.url)?);
     let server = Server::with_store(&project, &verb.listen, registry, store).await?;
     let questions = questions(&company);
     let answers = ask_all(&server, &questions, &say).await?;

@@ -127,7 +127,7 @@ fn data(project: &Project) -> Vec<Finding> {
 }
 
 async fn registry(project: &Project) -> Finding {
-    let looked = match Registry::open(&project.settings.registry) {
+    let looked = match Registry::open(&project.settings.registry.url) {
         Ok(registry) => registry.list_models().await,
         Err(error) if error.is_not_found() => {
             return Finding {

@@ -1,5 +1,6 @@
 //! One file per verb: each joins the crates that the verb needs and says what came of it.
 
+pub(crate) mod access;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod doctor;

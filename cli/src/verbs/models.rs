@@ -17,7 +17,7 @@ use crate::project::Project;
 
 pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
     let project = Project::find(common)?;
-    let registry = Registry::open(&project.settings.registry)?;
+    let registry = Registry::open(&project.settings.registry.url)?;
     match verb {
         Models::List => list(&registry, common.json).await,
         Models::Show { model } => show(&registry, &model, common.json).await,

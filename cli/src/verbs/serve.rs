@@ -46,7 +46,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(project: &Project, listen: &Listen) -> Result<Self> {
         // A project without models serves its features.
-        let registry = Arc::new(Registry::open_or_create(&project.settings.registry)?);
+        let registry = Arc::new(Registry::open_or_create(&project.settings.registry.url)?);
         let online = open_store(project).await?;
         Self::with_store(project, listen, registry, online).await
     }
@@ -60,7 +60,7 @@ impl Server {
     ) -> Result<Self> {
         #[cfg(feature = "kafka")]
         let events = crate::kafka::Events::start(project, &online)?;
-        let tracking = Arc::new(Tracking::open(&project.settings.tracking, &project.root).await?);
+        let tracking = Arc::new(Tracking::open(&project.settings.tracking.url, &project.root).await?);
         let mlflow = foretell_mlflow::router(registry.clone(), tracking);
         let mut dependencies = Dependencies::new(registry, online.clone(), Clock::of(project.settings.as_of));
         if project.settings.request_log {
@@ -75,6 +75,7 @@ impl Server {
         }
         let settings = ServerSettings {
             http: listen.http.clone().unwrap_or_else(|| project.settings.http.clone()),
+            access: project.settings.access.clone(),
             grpc: Some(listen.grpc.clone().unwrap_or_else(|| project.settings.grpc.clone())),
             ..ServerSettings::default()
         };

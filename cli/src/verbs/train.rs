@@ -78,9 +78,9 @@ impl Session {
         let offline = project.offline(checked.definitions.clone())?;
         let registry = match no_register {
             true => None,
-            false => Some(Registry::open_or_create(&project.settings.registry)?),
+            false => Some(Registry::open_or_create(&project.settings.registry.url)?),
         };
-        let tracking = Tracking::open(&project.settings.tracking, &project.root).await?;
+        let tracking = Tracking::open(&project.settings.tracking.url, &project.root).await?;
         Ok(Self {
             checked,
             offline: Arc::new(offline),

@@ -1,6 +1,7 @@
 //! `foretell-server`: serves a project's registry and online store, and nothing else. No training, no offline engine:
 //! `/materialize` answers 501. For replicas; `foretell serve` is the whole server.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use foretell_features::{Definitions, Timestamp};
 use foretell_features_online::{Durability, OnlineFeatures, StorePlace};
 use foretell_registry::Registry;
-use foretell_serving::{Clock, Dependencies, LogLimits, RequestLog, RunningServer, ServerSettings, start};
+use foretell_serving::{
+    Access, AccessToken, Clock, Dependencies, LogLimits, RequestLog, RunningServer, ServerSettings, start,
+};
 use serde::Deserialize;
 
 const USAGE: &str = "foretell-server [--project DIR] [--http HOST:PORT] [--grpc HOST:PORT]
@@ -33,6 +36,19 @@ struct Settings {
     registry: Place,
     #[serde(default)]
     serving: Serving,
+    access: Option<AccessTable>,
+}
+
+/// `[access.tokens.NAME]`.
+#[derive(Debug, Deserialize)]
+struct AccessTable {
+    tokens: BTreeMap<String, Token>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Token {
+    sha256: String,
+    roles: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -124,6 +140,7 @@ async fn open(root: &Path, arguments: Arguments) -> Result<RunningServer> {
     let settings = ServerSettings {
         http: arguments.http.or(settings.serving.http).unwrap_or(usual.http),
         grpc: arguments.grpc.or(settings.serving.grpc).or(usual.grpc),
+        access: settings.access.map(AccessTable::read).transpose()?,
         ..ServerSettings::default()
     };
     Ok(start(settings, dependencies, axum::Router::new()).await?)
@@ -143,6 +160,23 @@ fn definitions(folder: &Path) -> Result<Definitions> {
     }
     texts.sort();
     Ok(Definitions::parse(&texts)?)
+}
+
+impl AccessTable {
+    fn read(self) -> Result<Arc<Access>> {
+        let token = |(actor, token): (String, Token)| {
+            let place = format!("`[access.tokens.{actor}]`");
+            let sha256 = token.sha256.parse().map_err(|reason| anyhow!("{place}: {reason}"))?;
+            let roles = token.roles.iter().map(|it| it.parse());
+            let roles = roles
+                .collect::<Result<_, String>>()
+                .map_err(|reason| anyhow!("{place}: {reason}"))?;
+            Ok(AccessToken { actor, sha256, roles })
+        };
+        let tokens = self.tokens.into_iter().map(token).collect::<Result<Vec<_>>>()?;
+        let access = Access::new(tokens).map_err(|reason| anyhow!("`[access]`: {reason}"))?;
+        Ok(Arc::new(access))
+    }
 }
 
 impl Online {

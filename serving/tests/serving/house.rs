@@ -51,7 +51,7 @@ impl House {
             body: 100_000,
             time: Duration::from_secs(5),
         };
-        let router = routes(service.clone(), limits, Router::new());
+        let router = routes(service.clone(), limits, None, Router::new());
         Self {
             registry,
             online,

@@ -1,5 +1,6 @@
 //! Serving from outside: packages in a registry, rows in a store, requests over every wire.
 
+mod access;
 mod domain;
 mod feast;
 mod grpc;

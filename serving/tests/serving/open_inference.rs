@@ -191,7 +191,7 @@ async fn send_raw(house: &House, head: &Json, raw: &[u8], off: i64) -> (u16, Opt
         body: 100_000,
         time: std::time::Duration::from_secs(5),
     };
-    let router = foretell_serving::routes(house.service.clone(), limits, axum::Router::new());
+    let router = foretell_serving::routes(house.service.clone(), limits, None, axum::Router::new());
     let response = router.oneshot(request).await.unwrap();
     let length = response
         .headers()
