@@ -58,8 +58,7 @@ impl Registry {
     }
 
     /// Stores the files, then the manifest that lists them. Invisible until a record names the digest.
-    pub(crate) async fn store(&self, files: &[PackageFile]) -> Result<Digest> {
-        let manifest = Manifest::of(files)?;
+    pub(crate) async fn store(&self, files: &[PackageFile], manifest: &Manifest) -> Result<Digest> {
         let uploads = files.iter().map(|file| async move {
             let key = blob_key(&Digest::of(&file.bytes));
             self.storage().ensure(&key, &file.bytes).await

@@ -1,5 +1,9 @@
 //! The state at one record of a log, and the step to the next.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -10,20 +14,54 @@ use crate::record::{FORMAT, Record};
 use crate::seal::{Broken, unseal};
 
 /// What a log means.
-pub(crate) trait Fold: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub(crate) trait Fold: Clone + Default + Send + Sync + 'static {
     type Op: Clone + Serialize + DeserializeOwned + Send + Sync + 'static;
+    /// What a snapshot says itself; what is large lies in parts, which snapshots share.
+    type Root: Serialize + DeserializeOwned + Send + Sync;
 
     /// The state after a record; an error, worded for `subject`, if the record cannot follow this state. The same
     /// judgement accepts a draft and reads the log.
     fn apply(&mut self, subject: &str, record: &Record<Self::Op>) -> Result<()>;
+
+    /// The state without its parts, which it names.
+    fn root(&self) -> Self::Root;
+
+    /// The parts that are not known to be in the store.
+    fn unsaved(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
+    /// The parts that a root names.
+    fn parts(_root: &Self::Root) -> &[Digest] {
+        &[]
+    }
+
+    /// The state from its root and the parts that it names, in that order.
+    fn restore(root: Self::Root, parts: &[Bytes]) -> Result<Self, Broken>;
+}
+
+/// A piece of a state as it is stored, addressed by content.
+pub(crate) struct Part {
+    pub(crate) digest: Digest,
+    pub(crate) bytes: Bytes,
+    /// To be set when it is in the store.
+    pub(crate) saved: Arc<AtomicBool>,
 }
 
 /// The state after the record `seq`; 0 is before the first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Head<F> {
     pub(crate) seq: u64,
     pub(crate) hash: Digest,
     pub(crate) state: F,
+}
+
+/// A head as a snapshot has it, without the parts.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Snapshot<R> {
+    pub(crate) seq: u64,
+    pub(crate) hash: Digest,
+    pub(crate) state: R,
 }
 
 impl<F: Fold> Head<F> {
@@ -66,6 +104,10 @@ impl<F: Fold> Head<F> {
         (self.seq, self.hash) = (seq, hash);
         Ok(record)
     }
+}
+
+pub(crate) fn part_key(folder: &str, digest: &Digest) -> String {
+    format!("{folder}/chunks/{}.json", digest.hex())
 }
 
 pub(crate) fn record_key(folder: &str, seq: u64) -> String {

@@ -10,7 +10,10 @@
 //! catalog/log/<20-digit seq>.json             model names -> ids: create, rename, delete
 //! models/<id>/log/<20-digit seq>.json         versions, aliases, tags of one model
 //! models/<id>/snap/<20-digit seq>.json        folded state: a hint, checked before use
+//! models/<id>/chunks/<hash>.json              versions of a folded state, 256 at a time: shared by snapshots
 //! catalog/head                                rewritten by every commit: a hint for watchers
+//! leases/{servers,uploads}/<id>.json           what a garbage collection must leave alone
+//! gc/sweep.json                               the mark of a garbage collection at work
 //! catalog/create-only                         shows that the store creates nothing twice
 //! ```
 //!
@@ -23,7 +26,9 @@ mod change;
 mod digest;
 mod error;
 mod files;
+mod gc;
 mod head;
+mod lease;
 mod log;
 mod names;
 mod naming;
@@ -44,6 +49,8 @@ pub use actor::Actor;
 pub use change::{AliasMove, ChangeRequest, PromoteRequest, RollbackRequest};
 pub use digest::{Digest, TxId};
 pub use error::{Nearest, RegistryError, Result};
+pub use gc::{GcReport, GcRequest};
+pub use lease::LEASE_LIFE;
 pub use names::{check_alias, check_model_name, check_tag};
 pub use naming::CreateModelRequest;
 pub use open::open_store;

@@ -3,19 +3,20 @@
 //! Nothing here knows what the records mean; that is [`Fold`]'s. Create-only put is the one primitive that every store
 //! has, local disk included, so it is the only one relied on.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, pin_mut, stream};
+use futures::{Stream, StreamExt, TryStreamExt, pin_mut, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::{Digest, TxId, random_id};
 use crate::error::{RegistryError, Result};
-use crate::head::{Fold, Head, decode, record_key};
+use crate::head::{Fold, Head, Part, Snapshot, decode, part_key, record_key};
 use crate::record::{Expected, Record, Stamp};
-use crate::seal::{seal, unseal};
+use crate::seal::{Broken, seal, unseal};
 use crate::storage::{Storage, failure, is_taken};
 
 /// Every commit rewrites this; watchers look at its entity tag.
@@ -239,7 +240,7 @@ impl<F: Fold> Log<F> {
             let Some(bytes) = self.storage.get(key).await? else {
                 continue;
             };
-            let Ok((_, head)) = unseal::<Head<F>>(&bytes) else {
+            let Ok(head) = self.restore(&bytes).await? else {
                 tracing::warn!(key, "snapshot is damaged, reading the log instead");
                 continue;
             };
@@ -255,11 +256,42 @@ impl<F: Fold> Log<F> {
         Ok(None)
     }
 
+    /// The state that a snapshot stands for, from it and its parts.
+    async fn restore(&self, snapshot: &[u8]) -> Result<Result<Head<F>, Broken>> {
+        let snapshot = match unseal::<Snapshot<F::Root>>(snapshot) {
+            Ok((_, snapshot)) => snapshot,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        let keys: Vec<_> = F::parts(&snapshot.state)
+            .iter()
+            .map(|it| part_key(&self.folder, it))
+            .collect();
+        let parts = stream::iter(keys).map(|key| async move { self.storage.get(&key).await });
+        let parts: Vec<_> = parts.buffered(READ_AHEAD).try_collect().await?;
+        let Some(parts) = parts.into_iter().collect::<Option<Vec<_>>>() else {
+            return Ok(Err(Broken::new("all its chunks", "fewer")));
+        };
+        let Snapshot { seq, hash, state } = snapshot;
+        Ok(F::restore(state, &parts).map(|state| Head { seq, hash, state }))
+    }
+
+    /// A snapshot's parts go before it: there is never one that names what is not there.
+    async fn save(&self, head: &Head<F>) -> Result<()> {
+        for Part { digest, bytes, saved } in head.state.unsaved() {
+            self.storage.hint(&part_key(&self.folder, &digest), bytes).await?;
+            saved.store(true, Ordering::Release);
+        }
+        let (seq, hash, state) = (head.seq, head.hash, head.state.root());
+        let key = format!("{}/snap/{seq:020}.json", self.folder);
+        self.storage.hint(&key, seal(&Snapshot { seq, hash, state }).1).await
+    }
+
     /// Hints may be lost without harm, so their failure is not the commit's.
     async fn leave_hints(&self, head: &Head<F>, txid: TxId) {
-        if head.seq.is_multiple_of(SNAPSHOT_EVERY) {
-            let key = format!("{}/snap/{:020}.json", self.folder, head.seq);
-            self.leave_hint(&key, seal(head).1).await;
+        if head.seq.is_multiple_of(SNAPSHOT_EVERY)
+            && let Err(error) = self.save(head).await
+        {
+            tracing::warn!(%error, log = self.folder, "snapshot not written, readers will read the log");
         }
         let hint = HeadHint {
             log: self.folder.clone(),
@@ -267,12 +299,8 @@ impl<F: Fold> Log<F> {
             sha256: head.hash,
             txid,
         };
-        self.leave_hint(HEAD, seal(&hint).1).await;
-    }
-
-    async fn leave_hint(&self, key: &str, bytes: Bytes) {
-        if let Err(error) = self.storage.hint(key, bytes).await {
-            tracing::warn!(%error, key, "hint not written, readers will find the commit a little later");
+        if let Err(error) = self.storage.hint(HEAD, seal(&hint).1).await {
+            tracing::warn!(%error, "hint not written, watchers will find the commit a little later");
         }
     }
 }

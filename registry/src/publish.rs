@@ -8,7 +8,7 @@ use crate::digest::{Digest, TxId};
 use crate::error::{RegistryError, Result};
 use crate::log::Draft;
 use crate::names::{check_alias, check_model_name, check_tag};
-use crate::package::PackageFile;
+use crate::package::{Manifest, PackageFile};
 use crate::record::{ModelOp, Stamp};
 use crate::registry::Registry;
 use crate::state::ModelLog;
@@ -85,7 +85,25 @@ impl Registry {
     /// answer that could not be looked up) the whole version is; repeating with the same `txid` is safe either way.
     pub async fn publish(&self, request: PublishRequest) -> Result<ModelVersion> {
         request.check()?;
-        let manifest = self.store(&request.files).await?;
+        let manifest = Manifest::of(&request.files)?;
+        if request.files.is_empty() {
+            self.store(&[], &manifest).await?;
+            return self.commit_version(&request, &manifest).await;
+        }
+        let upload = self.begin_upload(&manifest, &request.stamp).await?;
+        let published = async {
+            self.store(&request.files, &manifest).await?;
+            upload.check()?;
+            self.commit_version(&request, &manifest).await
+        };
+        let published = published.await;
+        upload.end().await;
+        published
+    }
+
+    /// The record that makes the version, of a package that is stored.
+    async fn commit_version(&self, request: &PublishRequest, manifest: &Manifest) -> Result<ModelVersion> {
+        let manifest = manifest.encode().0;
         let txid = request.txid.clone().unwrap_or_else(TxId::random);
         let draft = Draft {
             txid: txid.clone(),

@@ -131,6 +131,16 @@ impl Storage {
         put.map(drop).map_err(|it| failure("write", key, it))
     }
 
+    /// The same, and not given up at the first error: what is written whole may be written again.
+    pub(crate) async fn insist(&self, key: &str, bytes: Bytes) -> Result<()> {
+        for _ in 0..2 {
+            if self.hint(key, bytes.clone()).await.is_ok() {
+                return Ok(());
+            }
+        }
+        self.hint(key, bytes).await
+    }
+
     /// Makes sure that a content-addressed object is there; what is there already is not sent again. An error may come
     /// after the effect, so the store is asked before it is believed; an object cut short by a crash below us is
     /// replaced, which its address allows.

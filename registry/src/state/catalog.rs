@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Nearest, RegistryError, Result};
 use crate::head::Fold;
 use crate::record::{CatalogOp, Record};
+use crate::seal::Broken;
 
 /// Names and ids of models.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,6 +65,7 @@ impl Catalog {
 
 impl Fold for Catalog {
     type Op = CatalogOp;
+    type Root = Self;
 
     fn apply(&mut self, _subject: &str, record: &Record<CatalogOp>) -> Result<()> {
         for op in &record.ops {
@@ -80,5 +83,13 @@ impl Fold for Catalog {
             }
         }
         Ok(())
+    }
+
+    fn root(&self) -> Self {
+        self.clone()
+    }
+
+    fn restore(root: Self, _parts: &[Bytes]) -> Result<Self, Broken> {
+        Ok(root)
     }
 }

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod model;
+mod versions;
 
 pub(crate) use catalog::{Catalog, CatalogEntry};
 pub(crate) use model::{ModelLog, VersionEntry};

@@ -3,25 +3,39 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::versions::{Versions, VersionsRoot};
 use crate::digest::{Digest, TxId};
 use crate::error::{Nearest, RegistryError, Result};
-use crate::head::Fold;
+use crate::head::{Fold, Part};
 use crate::record::{Expected, ModelOp, Record};
+use crate::seal::Broken;
 
 /// The state of a model's log.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ModelLog {
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
     pub(crate) description: String,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) aliases: BTreeMap<String, u64>,
-    /// Every version that ever was: deleted ones stay, so that their numbers are not used again.
-    versions: BTreeMap<u64, Arc<VersionEntry>>,
+    versions: Versions,
     /// Where each alias has pointed, oldest first, less what was rolled back; `None`: nowhere.
+    trails: BTreeMap<String, Vec<Option<u64>>>,
+}
+
+/// What a snapshot says of a model; the versions themselves are in chunks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ModelRoot {
+    created_at: i64,
+    updated_at: i64,
+    description: String,
+    tags: BTreeMap<String, String>,
+    aliases: BTreeMap<String, u64>,
+    versions: VersionsRoot,
     trails: BTreeMap<String, Vec<Option<u64>>>,
 }
 
@@ -43,24 +57,21 @@ pub(crate) struct VersionEntry {
 impl ModelLog {
     /// The number that the next version gets.
     pub(crate) fn next_version(&self) -> u64 {
-        self.versions.last_key_value().map_or(1, |it| it.0 + 1)
+        self.versions.last() + 1
     }
 
     /// Versions that were not deleted, by number.
     pub(crate) fn live(&self) -> impl DoubleEndedIterator<Item = (u64, &Arc<VersionEntry>)> {
-        self.versions
-            .iter()
-            .filter(|it| !it.1.deleted)
-            .map(|(number, entry)| (*number, entry))
+        self.versions.iter().filter(|it| !it.1.deleted)
     }
 
     /// How many versions were deleted.
     pub(crate) fn n_deleted(&self) -> usize {
-        self.versions.values().filter(|it| it.deleted).count()
+        self.versions.deleted()
     }
 
     pub(crate) fn version(&self, model: &str, version: u64) -> Result<&Arc<VersionEntry>> {
-        let found = self.versions.get(&version).filter(|it| !it.deleted);
+        let found = self.versions.get(version).filter(|it| !it.deleted);
         found.ok_or_else(|| {
             let nearest = Nearest::among(self.live().map(|it| it.0));
             RegistryError::UnknownVersion {
@@ -85,7 +96,7 @@ impl ModelLog {
 
     pub(crate) fn created_by(&self, txid: &TxId) -> Option<u64> {
         let newest_first = self.versions.iter().rev();
-        newest_first.filter(|it| &it.1.txid == txid).map(|it| *it.0).next()
+        newest_first.filter(|it| &it.1.txid == txid).map(|it| it.0).next()
     }
 
     /// Where a rollback of the alias leads: the newest live version before the place it points to now.
@@ -96,7 +107,7 @@ impl ModelLog {
                 .err()
                 .unwrap_or_else(|| nothing_before(model, alias)));
         };
-        let live = |version: &u64| self.versions.get(version).is_some_and(|it| !it.deleted);
+        let live = |version: &u64| self.versions.get(*version).is_some_and(|it| !it.deleted);
         let mut earlier = past.iter().rev().flatten().copied().filter(|it| Some(*it) != *now);
         earlier.find(live).ok_or_else(|| nothing_before(model, alias))
     }
@@ -126,9 +137,8 @@ impl ModelLog {
                     seq: record.seq,
                 });
             }
-            ModelOp::CreateVersion { version, .. } => {
-                let entry = VersionEntry::born(record, op);
-                self.versions.insert(*version, Arc::new(entry));
+            ModelOp::CreateVersion { .. } => {
+                self.versions.push(VersionEntry::born(record, op));
                 self.updated_at = record.time;
             }
             ModelOp::DeleteVersion { version } => self.delete_version(model, *version, record.time)?,
@@ -182,14 +192,12 @@ impl ModelLog {
 
     fn edit(&mut self, model: &str, version: u64) -> Result<&mut VersionEntry> {
         self.version(model, version)?;
-        let entry = self.versions.get_mut(&version).expect("checked in the line above");
-        Ok(Arc::make_mut(entry))
+        Ok(self.versions.edit(version).expect("checked in the line above"))
     }
 
     fn delete_version(&mut self, model: &str, version: u64, time: i64) -> Result<()> {
-        let entry = self.edit(model, version)?;
-        entry.deleted = true;
-        entry.updated_at = time;
+        self.version(model, version)?;
+        self.versions.delete(version, time);
         self.updated_at = time;
         let pointing: Vec<_> = self
             .aliases
@@ -234,6 +242,7 @@ impl ModelLog {
 
 impl Fold for ModelLog {
     type Op = ModelOp;
+    type Root = ModelRoot;
 
     fn apply(&mut self, subject: &str, record: &Record<ModelOp>) -> Result<()> {
         if let Some(reason) = record.expected.as_ref().and_then(|it| self.surprise(it)) {
@@ -248,6 +257,38 @@ impl Fold for ModelLog {
             (self.created_at, self.updated_at) = (record.time, record.time);
         }
         record.ops.iter().try_for_each(|op| self.change(subject, record, op))
+    }
+
+    fn root(&self) -> ModelRoot {
+        ModelRoot {
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            description: self.description.clone(),
+            tags: self.tags.clone(),
+            aliases: self.aliases.clone(),
+            versions: self.versions.root(),
+            trails: self.trails.clone(),
+        }
+    }
+
+    fn unsaved(&self) -> Vec<Part> {
+        self.versions.unsaved()
+    }
+
+    fn parts(root: &ModelRoot) -> &[Digest] {
+        &root.versions.chunks
+    }
+
+    fn restore(root: ModelRoot, parts: &[Bytes]) -> Result<Self, Broken> {
+        Ok(Self {
+            created_at: root.created_at,
+            updated_at: root.updated_at,
+            description: root.description,
+            tags: root.tags,
+            aliases: root.aliases,
+            versions: Versions::restore(&root.versions, parts)?,
+            trails: root.trails,
+        })
     }
 }
 

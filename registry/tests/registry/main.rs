@@ -1,6 +1,7 @@
 //! The registry from outside, on memory and on a folder. No network.
 
 mod aliases;
+mod collecting;
 mod concurrency;
 mod damage;
 mod faults;
