@@ -222,7 +222,7 @@ impl Registry {
         self.commit(&draft, |_| Ok(ops.clone())).await
     }
 
-    async fn commit<P>(&self, draft: &Draft<'_>, plan: P) -> Result<ModelState>
+    pub(crate) async fn commit<P>(&self, draft: &Draft<'_>, plan: P) -> Result<ModelState>
     where
         P: FnMut(&ModelLog) -> Result<Vec<ModelOp>> + Send,
     {
@@ -237,6 +237,7 @@ fn check_op(op: &ModelOp) -> Result<()> {
         ModelOp::SetAlias { alias, .. } => check_alias(alias),
         ModelOp::SetTag { key, value, .. } => check_tag(key, value),
         ModelOp::CreateVersion { .. } => Err(unsupported("publish", "a version")),
+        ModelOp::AddSignature { .. } => Err(unsupported("sign", "a signature")),
         ModelOp::RollBackAlias { .. } => Err(unsupported("rollback", "an alias's past")),
         _ => Ok(()),
     }

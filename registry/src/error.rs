@@ -103,6 +103,24 @@ pub enum RegistryError {
         /// What was found.
         got: String,
     },
+    /// Nobody who is trusted vouches for the package.
+    #[error(
+        "{package} may not be loaded: {found}, and none of the trusted keys signed it; sign it with `foretell models sign {package}` or add the key to [registry] trusted_keys"
+    )]
+    Untrusted {
+        /// The version.
+        package: String,
+        /// Who signed it.
+        found: String,
+    },
+    /// The file that an archive is read from or written to failed.
+    #[error("cannot {doing} the archive: {source}")]
+    Archive {
+        /// Read or write.
+        doing: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The store below failed.
     #[error("cannot {doing}; {advice}. at=`{at}`")]
     Storage {

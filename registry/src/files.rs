@@ -1,5 +1,6 @@
 //! Package files in and out: written by content before the commit, checked on every read.
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::digest::Digest;
@@ -32,12 +33,19 @@ impl Registry {
         }
     }
 
-    /// The file list of a version, checked.
+    /// The file list of a version, checked, and its signature where keys are configured.
     pub async fn manifest(&self, version: &ModelVersion) -> Result<Manifest> {
-        self.manifest_of(&version.to_string(), version.digest).await
+        let (bytes, manifest) = self.manifest_bytes(&version.to_string(), version.digest).await?;
+        self.trust().check(version, &bytes)?;
+        Ok(manifest)
     }
 
     pub(crate) async fn manifest_of(&self, owner: &str, digest: Digest) -> Result<Manifest> {
+        self.manifest_bytes(owner, digest).await.map(|it| it.1)
+    }
+
+    /// The manifest as it was stored, which is what is signed, and as it reads.
+    pub(crate) async fn manifest_bytes(&self, owner: &str, digest: Digest) -> Result<(Bytes, Manifest)> {
         let key = manifest_key(&digest);
         let damaged = |expected: String, got: String| {
             let what = format!("manifest of {owner}");
@@ -54,7 +62,8 @@ impl Registry {
         if found != digest {
             return Err(damaged(digest.to_string(), found.to_string()));
         }
-        Manifest::decode(&bytes).map_err(|it| damaged("a manifest".to_owned(), it))
+        let manifest = Manifest::decode(&bytes).map_err(|it| damaged("a manifest".to_owned(), it))?;
+        Ok((bytes, manifest))
     }
 
     /// Stores the files, then the manifest that lists them. Invisible until a record names the digest.
@@ -73,7 +82,7 @@ impl Registry {
         Ok(digest)
     }
 
-    async fn fetch_listed(&self, version: &ModelVersion, file: ManifestFile) -> Result<PackageFile> {
+    pub(crate) async fn fetch_listed(&self, version: &ModelVersion, file: ManifestFile) -> Result<PackageFile> {
         let bytes = self.storage().get(&blob_key(&file.sha256)).await?;
         let found = bytes.as_ref().map(|it| (it.len() as u64, Digest::of(it)));
         check_file(&version.to_string(), &file, found)?;

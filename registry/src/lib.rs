@@ -22,6 +22,8 @@
 //! access control to its caller.
 
 mod actor;
+mod archive;
+mod audit;
 mod change;
 mod digest;
 mod error;
@@ -39,6 +41,7 @@ mod record;
 mod reference;
 mod registry;
 mod seal;
+mod sign;
 mod state;
 mod storage;
 mod verify;
@@ -46,6 +49,8 @@ mod view;
 mod watch;
 
 pub use actor::Actor;
+pub use archive::ImportRequest;
+pub use audit::{AuditEntry, AuditReport};
 pub use change::{AliasMove, ChangeRequest, PromoteRequest, RollbackRequest};
 pub use digest::{Digest, TxId};
 pub use error::{Nearest, RegistryError, Result};
@@ -59,6 +64,7 @@ pub use publish::PublishRequest;
 pub use record::{CatalogOp, Expected, ModelOp, Record, Stamp};
 pub use reference::{ModelRef, VersionRef};
 pub use registry::Registry;
+pub use sign::{PublicKey, Signature, SigningKey};
 pub use verify::VerifyReport;
 pub use view::{ModelState, ModelVersion};
 pub use watch::Watcher;

@@ -11,6 +11,7 @@ use crate::names::{check_alias, check_model_name, check_tag};
 use crate::package::{Manifest, PackageFile};
 use crate::record::{ModelOp, Stamp};
 use crate::registry::Registry;
+use crate::sign::Signature;
 use crate::state::ModelLog;
 use crate::view::{ModelState, ModelVersion};
 
@@ -29,6 +30,8 @@ pub struct PublishRequest {
     pub aliases: Vec<String>,
     /// Free text.
     pub description: String,
+    /// Signatures that the package has already; a registry that signs adds its own.
+    pub signatures: Vec<Signature>,
     /// Who, when, why.
     pub stamp: Stamp,
     /// Set by callers that may repeat the request: the same id publishes once and then answers with that version.
@@ -45,6 +48,7 @@ impl PublishRequest {
             tags: BTreeMap::new(),
             aliases: Vec::new(),
             description: String::new(),
+            signatures: Vec::new(),
             stamp,
             txid: None,
         }
@@ -63,6 +67,7 @@ impl PublishRequest {
             description: self.description.clone(),
             tags: self.tags.clone(),
             metadata: self.metadata.clone(),
+            signatures: self.signatures.clone(),
         };
         let point = |alias: &String| ModelOp::SetAlias {
             alias: alias.clone(),
@@ -83,9 +88,14 @@ impl PublishRequest {
 impl Registry {
     /// Publishes a version and creates the model with it if need be. After an error nothing is visible, or (a lost
     /// answer that could not be looked up) the whole version is; repeating with the same `txid` is safe either way.
-    pub async fn publish(&self, request: PublishRequest) -> Result<ModelVersion> {
+    pub async fn publish(&self, mut request: PublishRequest) -> Result<ModelVersion> {
         request.check()?;
         let manifest = Manifest::of(&request.files)?;
+        if let Some(key) = &self.trust().signer {
+            let ours = key.sign(&manifest.encode().1);
+            request.signatures.retain(|it| it.key_id != ours.key_id);
+            request.signatures.push(ours);
+        }
         if request.files.is_empty() {
             self.store(&[], &manifest).await?;
             return self.commit_version(&request, &manifest).await;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::{Digest, TxId};
+use crate::sign::Signature;
 
 /// The record format that this build writes; it reads all up to it.
 pub(crate) const FORMAT: u32 = 1;
@@ -90,6 +91,9 @@ pub enum ModelOp {
         /// Task, algorithm, metrics, lineage: not interpreted here.
         #[serde(default)]
         metadata: Value,
+        /// Who vouches for the package.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        signatures: Vec<Signature>,
     },
     /// A version is gone; its number stays used, aliases to it are removed.
     DeleteVersion {
@@ -137,6 +141,13 @@ pub enum ModelOp {
         version: Option<u64>,
         /// Free text.
         description: String,
+    },
+    /// Somebody vouches for a version's package.
+    AddSignature {
+        /// Its number.
+        version: u64,
+        /// The signature.
+        signature: Signature,
     },
     /// MLflow's deprecated stage, kept for its clients.
     SetStage {

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::log::Log;
 use crate::record::{CatalogOp, ModelOp, Record};
 use crate::reference::{ModelRef, VersionRef};
+use crate::sign::Trust;
 use crate::state::{Catalog, CatalogEntry, ModelLog};
 use crate::storage::Storage;
 use crate::view::{ModelState, ModelVersion};
@@ -21,6 +22,7 @@ const AT_ONCE: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Registry {
     inner: Arc<Inner>,
+    trust: Arc<Trust>,
 }
 
 #[derive(Debug)]
@@ -41,12 +43,14 @@ impl Registry {
     pub(crate) fn with_hints(store: Arc<dyn ObjectStore>, hints: Arc<dyn ObjectStore>) -> Self {
         let storage = Storage::new(store, hints);
         let catalog = Log::new(storage.clone(), "catalog");
+        let models = Mutex::default();
         Self {
             inner: Arc::new(Inner {
                 storage,
                 catalog,
-                models: Mutex::default(),
+                models,
             }),
+            trust: Arc::default(),
         }
     }
 
@@ -106,6 +110,15 @@ impl Registry {
         self.catalog().forget();
         self.storage().forget();
         Ok(())
+    }
+
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    pub(crate) fn with_trust(self, trust: Trust) -> Self {
+        let trust = Arc::new(trust);
+        Self { trust, ..self }
     }
 
     pub(crate) fn storage(&self) -> &Storage {

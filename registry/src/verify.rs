@@ -73,7 +73,8 @@ impl fmt::Display for VerifyReport {
 }
 
 impl Registry {
-    /// Checks the hash chain of every log, where every alias points, and every byte of every live version. An error is
+    /// Checks the hash chain of every log, where every alias points, and every byte of every live version, and its signature
+    /// where keys are configured. An error is
     /// a store that cannot be read; what is wrong in what was read is in the report.
     pub async fn verify(&self) -> Result<VerifyReport> {
         let hint = self.storage().get(HEAD).await?.and_then(|it| unseal(&it).ok());
@@ -94,6 +95,9 @@ impl Registry {
         check.report.models = catalog.state.entries().count();
         check.packages(self).await?;
         check.orphans(self, &catalog.state).await?;
+        if !self.trust().trusted.is_empty() {
+            check.signatures(self).await?;
+        }
         Ok(check.report)
     }
 }
@@ -199,6 +203,20 @@ impl Check {
             self.needed.insert(blob_key(&file.sha256));
             if let Err(error) = verdict {
                 self.problem(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every live version is vouched for.
+    async fn signatures(&mut self, registry: &Registry) -> Result<()> {
+        for state in registry.list_models().await? {
+            for version in state.versions() {
+                match registry.check_trust(&version).await {
+                    Err(error @ RegistryError::Untrusted { .. }) => self.problem(error),
+                    Err(error @ RegistryError::Storage { .. }) => return Err(error),
+                    _ => {} // good, or a damaged manifest, which was reported with the packages
+                }
             }
         }
         Ok(())

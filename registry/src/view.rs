@@ -11,6 +11,7 @@ use crate::digest::{Digest, TxId};
 use crate::error::{RegistryError, Result};
 use crate::head::Head;
 use crate::reference::VersionRef;
+use crate::sign::Signature;
 use crate::state::{CatalogEntry, ModelLog, VersionEntry};
 
 /// A model as it was at one record of its log. Cheap to clone, however many versions there are.
@@ -41,6 +42,8 @@ pub struct ModelVersion {
     pub tags: BTreeMap<String, String>,
     /// Task, algorithm, metrics, lineage: what the publisher said.
     pub metadata: Arc<Value>,
+    /// Who vouches for its package.
+    pub signatures: Vec<Signature>,
     /// MLflow's deprecated stage, if one was ever set.
     pub stage: Option<String>,
     /// Who published it.
@@ -139,6 +142,7 @@ impl ModelState {
             description: entry.description.clone(),
             tags: entry.tags.clone(),
             metadata: entry.metadata.clone(),
+            signatures: entry.signatures.clone(),
             stage: entry.stage.clone(),
             actor: entry.actor.clone(),
             txid: entry.txid.clone(),

@@ -13,6 +13,7 @@ use crate::error::{Nearest, RegistryError, Result};
 use crate::head::{Fold, Part};
 use crate::record::{Expected, ModelOp, Record};
 use crate::seal::Broken;
+use crate::sign::Signature;
 
 /// The state of a model's log.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +52,8 @@ pub(crate) struct VersionEntry {
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) metadata: Arc<Value>,
     pub(crate) stage: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signatures: Vec<Signature>,
     pub(crate) deleted: bool,
 }
 
@@ -180,6 +183,11 @@ impl ModelLog {
                 entry.description.clone_from(description);
                 entry.updated_at = record.time;
             }
+            ModelOp::AddSignature { version, signature } => {
+                let signatures = &mut self.edit(model, *version)?.signatures;
+                signatures.retain(|it| it.key_id != signature.key_id);
+                signatures.push(signature.clone());
+            }
             ModelOp::SetStage { version, stage } => {
                 let entry = self.edit(model, *version)?;
                 entry.stage = Some(stage.clone());
@@ -299,6 +307,7 @@ impl VersionEntry {
             description,
             tags,
             metadata,
+            signatures,
             ..
         } = op
         else {
@@ -314,6 +323,7 @@ impl VersionEntry {
             tags: tags.clone(),
             metadata: Arc::new(metadata.clone()),
             stage: None,
+            signatures: signatures.clone(),
             deleted: false,
         }
     }

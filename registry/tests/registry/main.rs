@@ -8,4 +8,5 @@ mod faults;
 mod models;
 mod packages;
 mod stores;
+mod trust;
 mod watching;
