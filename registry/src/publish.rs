@@ -77,8 +77,8 @@ impl PublishRequest {
     }
 
     /// Nothing if this very request was committed before.
-    fn plan(&self, txid: &TxId, manifest: Digest, log: &ModelLog) -> Vec<ModelOp> {
-        match log.created_by(txid) {
+    fn plan(&self, manifest: Digest, log: &ModelLog) -> Vec<ModelOp> {
+        match self.txid.as_ref().and_then(|it| log.created_by(it)) {
             Some(_) => Vec::new(),
             None => self.ops(log.next_version(), manifest),
         }
@@ -128,7 +128,7 @@ impl Registry {
             }
         }
         let entry = self.entry(&request.model).await?;
-        let plan = |log: &ModelLog| Ok(request.plan(&txid, manifest, log));
+        let plan = |log: &ModelLog| Ok(request.plan(manifest, log));
         let head = self.log_of(&entry.id).commit(&draft, plan).await?;
         let version = head
             .state
