@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::error::{Nearest, RegistryError, Result};
 use crate::package::{Manifest, ManifestFile, PackageFile, blob_key, manifest_key};
 use crate::registry::Registry;
+use crate::streams::StreamedFile;
 use crate::view::ModelVersion;
 
 /// Files moved at a time.
@@ -22,15 +23,19 @@ impl Registry {
 
     /// One file of a version, checked.
     pub async fn fetch_file(&self, version: &ModelVersion, path: &str) -> Result<PackageFile> {
+        let file = self.listed_file(version, path).await?;
+        self.fetch_listed(version, file).await
+    }
+
+    /// What the manifest of a version says of one file.
+    pub(crate) async fn listed_file(&self, version: &ModelVersion, path: &str) -> Result<ManifestFile> {
         let manifest = self.manifest(version).await?;
-        match manifest.files.iter().find(|it| it.path == path) {
-            Some(file) => self.fetch_listed(version, file.clone()).await,
-            None => Err(RegistryError::UnknownFile {
-                package: version.to_string(),
-                path: path.to_owned(),
-                nearest: Nearest::to(path, manifest.files.iter().map(|it| &it.path)),
-            }),
-        }
+        let found = manifest.files.iter().find(|it| it.path == path).cloned();
+        found.ok_or_else(|| RegistryError::UnknownFile {
+            package: version.to_string(),
+            path: path.to_owned(),
+            nearest: Nearest::to(path, manifest.files.iter().map(|it| &it.path)),
+        })
     }
 
     /// The file list of a version, checked, and its signature where keys are configured.
@@ -67,13 +72,23 @@ impl Registry {
     }
 
     /// Stores the files, then the manifest that lists them. Invisible until a record names the digest.
-    pub(crate) async fn store(&self, files: &[PackageFile], manifest: &Manifest) -> Result<Digest> {
+    pub(crate) async fn store(
+        &self,
+        files: &[PackageFile],
+        streamed: &[StreamedFile],
+        manifest: &Manifest,
+    ) -> Result<Digest> {
         let uploads = files.iter().map(|file| async move {
             let key = blob_key(&Digest::of(&file.bytes));
             self.storage().ensure(&key, &file.bytes).await
         });
         let uploads: Vec<_> = uploads.collect();
         stream::iter(uploads)
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        let copies: Vec<_> = streamed.iter().map(|it| self.bring(it)).collect();
+        stream::iter(copies)
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;

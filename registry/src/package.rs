@@ -53,7 +53,16 @@ pub struct ManifestFile {
 impl Manifest {
     /// The manifest of these files; the same files in any order have the same one.
     pub fn of(files: &[PackageFile]) -> Result<Self> {
+        Self::listing(files, [])
+    }
+
+    /// The manifest of these files and of those listed already.
+    pub(crate) fn listing<'a>(
+        files: &[PackageFile],
+        further: impl IntoIterator<Item = &'a ManifestFile>,
+    ) -> Result<Self> {
         let mut listed: Vec<_> = files.iter().map(ManifestFile::of).collect();
+        listed.extend(further.into_iter().cloned());
         listed.sort_by(|a, b| a.path.cmp(&b.path));
         let manifest = Self {
             format: FORMAT,

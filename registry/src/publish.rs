@@ -13,6 +13,7 @@ use crate::record::{ModelOp, Stamp};
 use crate::registry::Registry;
 use crate::sign::Signature;
 use crate::state::ModelLog;
+use crate::streams::StreamedFile;
 use crate::view::{ModelState, ModelVersion};
 
 /// A new version to be.
@@ -22,6 +23,8 @@ pub struct PublishRequest {
     pub model: String,
     /// The package. May be empty: a version that only refers to something elsewhere.
     pub files: Vec<PackageFile>,
+    /// Further files of the package, whose bytes are not in memory.
+    pub streamed: Vec<StreamedFile>,
     /// Task, algorithm, metrics, lineage: kept and shown, not interpreted.
     pub metadata: Value,
     /// Tags of the version.
@@ -44,6 +47,7 @@ impl PublishRequest {
         Self {
             model: model.into(),
             files,
+            streamed: Vec::new(),
             metadata: Value::Null,
             tags: BTreeMap::new(),
             aliases: Vec::new(),
@@ -90,19 +94,19 @@ impl Registry {
     /// answer that could not be looked up) the whole version is; repeating with the same `txid` is safe either way.
     pub async fn publish(&self, mut request: PublishRequest) -> Result<ModelVersion> {
         request.check()?;
-        let manifest = Manifest::of(&request.files)?;
+        let manifest = Manifest::listing(&request.files, request.streamed.iter().map(StreamedFile::listed))?;
         if let Some(key) = &self.trust().signer {
             let ours = key.sign(&manifest.encode().1);
             request.signatures.retain(|it| it.key_id != ours.key_id);
             request.signatures.push(ours);
         }
-        if request.files.is_empty() {
-            self.store(&[], &manifest).await?;
+        if manifest.files.is_empty() {
+            self.store(&[], &[], &manifest).await?;
             return self.commit_version(&request, &manifest).await;
         }
         let upload = self.begin_upload(&manifest, &request.stamp).await?;
         let published = async {
-            self.store(&request.files, &manifest).await?;
+            self.store(&request.files, &request.streamed, &manifest).await?;
             upload.check()?;
             self.commit_version(&request, &manifest).await
         };

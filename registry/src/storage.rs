@@ -71,6 +71,11 @@ impl Storage {
         Err(RegistryError::Unsupported { what })
     }
 
+    /// The store itself, for what goes through it in chunks.
+    pub(crate) fn store(&self) -> &dyn ObjectStore {
+        &*self.store
+    }
+
     /// The bytes of an object, `None` when there is none.
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Bytes>> {
         let read = async { self.store.get(&Path::from(key)).await?.bytes().await };

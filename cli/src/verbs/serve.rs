@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use foretell_features::{Definitions, Offline};
 use foretell_features_offline::OfflineEngine;
 use foretell_features_online::OnlineFeatures;
+use foretell_mlflow::MlflowServer;
 use foretell_registry::Registry;
 use foretell_serving::{Clock, Dependencies, LogLimits, RequestLog, RunningServer, ServerSettings};
 use foretell_tracking::Tracking;
@@ -61,7 +62,12 @@ impl Server {
         #[cfg(feature = "kafka")]
         let events = crate::kafka::Events::start(project, &online)?;
         let tracking = Arc::new(Tracking::open(&project.settings.tracking.url, &project.root).await?);
-        let mlflow = foretell_mlflow::router(registry.clone(), tracking);
+        let mlflow = MlflowServer {
+            registry: registry.clone(),
+            tracking,
+            artifacts: foretell_registry::open_store(&project.settings.tracking.artifacts)?,
+            test_reset: false,
+        };
         let mut dependencies = Dependencies::new(registry, online.clone(), Clock::of(project.settings.as_of));
         if project.settings.request_log {
             let folder = project.state("requests");
@@ -79,7 +85,7 @@ impl Server {
             grpc: Some(listen.grpc.clone().unwrap_or_else(|| project.settings.grpc.clone())),
             ..ServerSettings::default()
         };
-        let running = foretell_serving::start(settings, dependencies, mlflow).await?;
+        let running = foretell_serving::start(settings, dependencies, mlflow.router()).await?;
         let file = ServerFile::write(project, running.http_addr)?;
         Ok(Self {
             running,

@@ -19,7 +19,7 @@ impl<S: Send + Sync> FromRequest<S> for Args {
             let pairs = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
             return Self::from_pairs(pairs.map_err(|it| ApiError::invalid(it.body_text()))?.0);
         }
-        if request.method() == Method::POST {
+        if request.method() == Method::POST || request.method() == Method::PUT {
             check_content_type(request.headers())?;
         }
         let body = Bytes::from_request(request, state)
@@ -74,6 +74,19 @@ impl Args {
         self.text(key)?
             .filter(|it| !it.is_empty())
             .ok_or_else(|| ApiError::missing(key))
+    }
+
+    /// A truth, in a query string `true` or `false` in any case.
+    pub(crate) fn flag(&self, key: &str) -> Result<Option<bool>, ApiError> {
+        let truth = |value: &Value| match value {
+            Value::Bool(it) => Ok(*it),
+            Value::String(text) => text
+                .to_ascii_lowercase()
+                .parse()
+                .map_err(|_| ApiError::invalid(format!("Invalid boolean value: {text}, must be 'true' or 'false'."))),
+            value => Err(wrong(key, value)),
+        };
+        self.get(key).map(truth).transpose()
     }
 
     /// An integer, sent as a number or as a string.
@@ -243,6 +256,22 @@ mod tests {
                 .message
                 .starts_with("Invalid value \"x\" for parameter 'step' supplied. Hint: Value was of type 'str'.")
         );
+    }
+
+    #[test]
+    fn truths_come_as_booleans_or_words() {
+        for (text, expected) in [
+            ("true", true),
+            ("false", false),
+            (r#""True""#, true),
+            (r#""FALSE""#, false),
+        ] {
+            let args = body(&format!(r#"{{"archive": {text}}}"#));
+            assert_eq!(args.flag("archive").unwrap(), Some(expected), "{text}");
+        }
+        let error = body(r#"{"archive": "yes"}"#).flag("archive").unwrap_err();
+        assert_eq!(error.message, "Invalid boolean value: yes, must be 'true' or 'false'.");
+        assert_eq!(body("{}").flag("archive").unwrap(), None);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub enum ErrorCode {
     ResourceDoesNotExist,
     EndpointNotFound,
     ResourceConflict,
+    PermissionDenied,
+    NotImplemented,
     InternalError,
     TemporarilyUnavailable,
 }
@@ -28,6 +30,8 @@ impl ErrorCode {
             Self::ResourceDoesNotExist => ("RESOURCE_DOES_NOT_EXIST", StatusCode::NOT_FOUND),
             Self::EndpointNotFound => ("ENDPOINT_NOT_FOUND", StatusCode::NOT_FOUND),
             Self::ResourceConflict => ("RESOURCE_CONFLICT", StatusCode::CONFLICT),
+            Self::PermissionDenied => ("PERMISSION_DENIED", StatusCode::FORBIDDEN),
+            Self::NotImplemented => ("NOT_IMPLEMENTED", StatusCode::NOT_IMPLEMENTED),
             Self::InternalError => ("INTERNAL_ERROR", StatusCode::INTERNAL_SERVER_ERROR),
             Self::TemporarilyUnavailable => ("TEMPORARILY_UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
         }
@@ -60,6 +64,10 @@ impl ApiError {
 
     pub(crate) fn missing(parameter: &str) -> Self {
         Self::invalid(format!("Missing value for required parameter '{parameter}'.{SEE}"))
+    }
+
+    pub(crate) fn exists(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::ResourceAlreadyExists, message)
     }
 
     pub(crate) fn absent(message: impl Into<String>) -> Self {
@@ -131,10 +139,7 @@ impl From<RegistryError> for ApiError {
                 Self::absent(format!("Model Version (name={model}, version={version}) not found"))
             }
             E::UnknownAlias { alias, .. } => Self::invalid(format!("Registered model alias {alias} not found.")),
-            E::AlreadyExists { name } => Self::new(
-                ErrorCode::ResourceAlreadyExists,
-                format!("Registered Model (name={name}) already exists."),
-            ),
+            E::AlreadyExists { name } => Self::exists(format!("Registered Model (name={name}) already exists.")),
             E::InvalidName { message } => Self::invalid(message.clone()),
             E::Conflict { .. } => Self::new(ErrorCode::ResourceConflict, error.to_string()),
             it if it.is_not_found() => Self::absent(error.to_string()),
@@ -144,7 +149,7 @@ impl From<RegistryError> for ApiError {
 }
 
 /// The log gets the causes; the client does not: they may name paths and hosts.
-fn internal(error: &dyn std::error::Error) -> ApiError {
+pub(crate) fn internal(error: &dyn std::error::Error) -> ApiError {
     let mut causes = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {

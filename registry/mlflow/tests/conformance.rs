@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use foretell_registry::{PackageFile, PublishRequest, Registry, Stamp};
+use foretell_mlflow::MlflowServer;
+use foretell_registry::{PackageFile, PublishRequest, Registry, Stamp, open_store};
 use foretell_tracking::Tracking;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +28,14 @@ async fn the_client_of_mlflow_works_unchanged() {
     let tracking = Arc::new(Tracking::open("sqlite:t.db", folder.path()).await.unwrap());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(axum::serve(listener, foretell_mlflow::router(registry, tracking)).into_future());
+    let artifacts = open_store(folder.path().join("artifacts").to_str().unwrap()).unwrap();
+    let mlflow = MlflowServer {
+        registry,
+        tracking,
+        artifacts,
+        test_reset: true,
+    };
+    let server = tokio::spawn(axum::serve(listener, mlflow.router()).into_future());
 
     let script = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo tells tests where their crate is"))
         .join("tests/conformance/mlflow_client.py");

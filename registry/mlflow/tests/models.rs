@@ -17,7 +17,11 @@ fn names(answer: &Value, list: &str) -> String {
 async fn with_models() -> Client {
     let client = Client::new().await;
     client
-        .publish("churn", 1, json!({"run_id": "abc", "source": "s3://bucket/churn"}))
+        .publish(
+            "churn",
+            1,
+            json!({"mlflow": {"run_id": "abc", "source": "s3://bucket/churn", "location": "s3://bucket/churn"}}),
+        )
         .await;
     client.publish("churn", 3, Value::Null).await;
     client.publish("ltv", 2, Value::Null).await;
@@ -63,13 +67,13 @@ async fn a_version_is_shown_with_all_that_clients_read() {
     let answer = client
         .found("model-versions/get-download-uri?name=churn&version=2")
         .await;
-    assert!(
-        answer["artifact_uri"]
-            .as_str()
-            .unwrap()
-            .starts_with("foretell:/sha256:"),
-        "{answer}"
+    assert_eq!(
+        answer,
+        json!({"artifact_uri": "mlflow-artifacts:/foretell/models/churn/2"})
     );
+    let answer = client.found("model-versions/get?name=churn&version=2").await;
+    let source = answer["model_version"]["source"].as_str().unwrap();
+    assert!(source.starts_with("foretell:/sha256:"), "{answer}");
 }
 
 #[tokio::test]
@@ -274,17 +278,7 @@ async fn searches_that_are_not_understood_are_refused() {
 #[tokio::test]
 async fn a_path_that_is_not_served_answers_as_an_endpoint_that_is_not_there() {
     let client = Client::new().await;
-    let answer = client.get("registered-models/get-latest-versions?name=churn").await;
-    refused(
-        answer,
-        404,
-        "ENDPOINT_NOT_FOUND",
-        "/registered-models/get-latest-versions",
-    );
-    refused(
-        client.post("webhooks", json!({})).await,
-        404,
-        "ENDPOINT_NOT_FOUND",
-        "webhooks",
-    );
+    for path in ["webhooks", "gateway/secrets/create", "registered-models"] {
+        refused(client.post(path, json!({})).await, 404, "ENDPOINT_NOT_FOUND", path);
+    }
 }

@@ -1,16 +1,15 @@
 //! Filters and orders of registered models and model versions, evaluated on the registry's folded state.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use foretell_registry::{ModelState, ModelVersion};
 use foretell_tracking::{NumberTest, Test};
 
 use super::parse::{self, Clause};
 use crate::error::ApiError;
-use crate::wire;
-
-/// Prompts are models with this tag; they are out of sight unless a filter asks for them.
-const IS_PROMPT: &str = "mlflow.prompt.is_prompt";
+use crate::facts::Facts;
+use crate::models::{IS_PROMPT, is_prompt};
 
 /// Which models or versions; all clauses must hold.
 #[derive(Debug)]
@@ -56,33 +55,32 @@ impl CatalogFilter {
         Ok(this)
     }
 
-    /// The one name that can match, if the filter gives it.
-    pub(crate) fn name(&self) -> Option<&str> {
+    /// The names that can match at all, each once, if the filter gives them.
+    pub(crate) fn names(&self) -> Option<BTreeSet<&str>> {
         self.clauses.iter().find_map(|clause| match clause {
-            (Subject::Name, Test::Equal(name)) => Some(name.as_str()),
+            (Subject::Name, Test::Equal(name)) => Some(BTreeSet::from([name.as_str()])),
+            (Subject::Name, Test::In(names)) => Some(names.iter().map(String::as_str).collect()),
             _ => None,
         })
     }
 
     pub(crate) fn takes_model(&self, model: &ModelState) -> bool {
-        let is_prompt = model.tags().get(IS_PROMPT).is_some_and(|it| it == "true");
         let holds = |(subject, test): &(Subject, Test)| match subject {
             Subject::Tag(key) => text_holds(test, model.tags().get(key).map(String::as_str)),
             _ => text_holds(test, Some(&model.name)),
         };
-        is_prompt == self.prompts && self.clauses.iter().all(holds)
+        is_prompt(model.tags()) == self.prompts && self.clauses.iter().all(holds)
     }
 
     pub(crate) fn takes_version(&self, version: &ModelVersion) -> bool {
-        let is_prompt = version.tags.get(IS_PROMPT).is_some_and(|it| it == "true");
         let holds = |(subject, test): &(Subject, Test)| match subject {
             Subject::Name => text_holds(test, Some(&version.model)),
             Subject::Tag(key) => text_holds(test, version.tags.get(key).map(String::as_str)),
-            Subject::RunId => text_holds(test, wire::run_id(version)),
-            Subject::SourcePath => text_holds(test, Some(&wire::source(version))),
+            Subject::RunId => text_holds(test, Facts::of(version).run_id()),
+            Subject::SourcePath => text_holds(test, Some(&Facts::of(version).source())),
             Subject::VersionNumber => number_holds(test, version.version),
         };
-        is_prompt == self.prompts && self.clauses.iter().all(holds)
+        is_prompt(&version.tags) == self.prompts && self.clauses.iter().all(holds)
     }
 }
 
@@ -142,7 +140,14 @@ fn order(order_by: &[String], valid: &[&str]) -> Result<Vec<(String, bool)>, Api
         };
         known.then_some((it.key.clone(), it.descending)).ok_or_else(wrong)
     };
-    order_by.iter().map(key).collect()
+    let keys = order_by.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+    let fields: BTreeSet<_> = keys.iter().map(|it| it.0.trim_start_matches("last_updated_")).collect();
+    if fields.len() < keys.len() {
+        return Err(ApiError::invalid(format!(
+            "`order_by` contains duplicate fields: {order_by:?}"
+        )));
+    }
+    Ok(keys)
 }
 
 fn is_attribute(entity: Option<&str>) -> bool {

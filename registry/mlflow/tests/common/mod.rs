@@ -5,18 +5,23 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
-use foretell_mlflow::{Actor, router};
-use foretell_registry::{PackageFile, PublishRequest, Registry, Stamp};
+use axum::response::Response;
+use foretell_mlflow::{Actor, MlflowServer};
+use foretell_registry::{PackageFile, PublishRequest, Registry, Stamp, open_store};
 use foretell_tracking::Tracking;
 use http_body_util::BodyExt;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 pub(crate) struct Client {
     pub(crate) registry: Arc<Registry>,
+    pub(crate) tracking: Arc<Tracking>,
+    objects: Arc<dyn ObjectStore>,
     router: Router,
     _folder: TempDir,
 }
@@ -24,12 +29,21 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let registry = Arc::new(Registry::open("memory:").unwrap());
-        let tracking = Tracking::open("sqlite:t.db", folder.path()).await.unwrap();
-        let router = router(registry.clone(), Arc::new(tracking));
+        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let registry = Arc::new(Registry::new(objects.clone()));
+        let tracking = Arc::new(Tracking::open("sqlite:t.db", folder.path()).await.unwrap());
+        let artifacts = open_store(folder.path().join("artifacts").to_str().unwrap()).unwrap();
+        let server = MlflowServer {
+            registry: registry.clone(),
+            tracking: tracking.clone(),
+            artifacts,
+            test_reset: true,
+        };
         Self {
             registry,
-            router,
+            tracking,
+            objects,
+            router: server.router(),
             _folder: folder,
         }
     }
@@ -66,6 +80,55 @@ impl Client {
                 .unwrap(),
         )
         .await
+    }
+
+    /// A GET of the path as it is.
+    pub(crate) async fn raw(&self, path_and_query: &str) -> (StatusCode, Value) {
+        self.send(Request::get(path_and_query).body(Body::empty()).unwrap())
+            .await
+    }
+
+    /// Writes an artifact, which must succeed.
+    pub(crate) async fn upload(&self, path: &str, content: &str) {
+        let (status, answer) = self.put(path, Body::from(content.to_owned())).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Body) -> (StatusCode, Value) {
+        self.send(Request::put(artifact(path)).body(body).unwrap()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> (StatusCode, Value) {
+        self.send(Request::delete(artifact(path)).body(Body::empty()).unwrap())
+            .await
+    }
+
+    /// Deletes artifacts, which must succeed.
+    pub(crate) async fn erase(&self, path: &str) {
+        let (status, answer) = self.delete(path).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+    }
+
+    /// An artifact's bytes.
+    pub(crate) async fn download(&self, path: &str) -> (StatusCode, Bytes) {
+        let response = self
+            .response(Request::get(artifact(path)).body(Body::empty()).unwrap())
+            .await;
+        (
+            response.status(),
+            response.into_body().collect().await.unwrap().to_bytes(),
+        )
+    }
+
+    pub(crate) async fn response(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Writes over a file of a package, behind the registry's back.
+    pub(crate) async fn damage(&self, sha256: &str, content: &str) {
+        let key = format!("blobs/sha256/{}/{sha256}", &sha256[..2]);
+        let content = content.to_owned().into_bytes().into();
+        self.objects.put(&key.as_str().into(), content).await.unwrap();
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
@@ -110,6 +173,10 @@ pub(crate) fn refused((status, answer): (StatusCode, Value), expected: u16, code
     );
     let got = answer["message"].as_str().unwrap();
     assert!(got.contains(message), "{got}");
+}
+
+fn artifact(path: &str) -> String {
+    format!("/api/2.0/mlflow-artifacts/artifacts/{path}")
 }
 
 /// A query string's value.

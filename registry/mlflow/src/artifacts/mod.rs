@@ -1,0 +1,47 @@
+//! The files of runs, logged models and packages, as MLflow's artifacts proxy.
+
+mod listing;
+mod packages;
+mod path;
+mod proxy;
+mod store;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+
+pub(crate) use path::ArtifactPath;
+pub(crate) use store::{ArtifactStore, StoredFile};
+
+use crate::Stores;
+
+/// What lies under `/mlflow-artifacts`. Uploads have no limit: they go to the store in parts.
+pub(crate) fn proxy_routes() -> Router<Arc<Stores>> {
+    Router::new()
+        .route("/artifacts", get(proxy::list))
+        .route(
+            "/artifacts/{*path}",
+            get(proxy::get).put(proxy::put).delete(proxy::delete),
+        )
+        .route("/mpu/create/{*path}", post(proxy::no_multipart_upload))
+        .route("/mpu/complete/{*path}", post(proxy::no_multipart_upload))
+        .route("/mpu/abort/{*path}", post(proxy::no_multipart_upload))
+        .route("/presigned/{*path}", get(proxy::no_presigned_download))
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// Routes of the API proper that are about files.
+pub(crate) fn api_routes() -> Router<Arc<Stores>> {
+    Router::new()
+        .route("/artifacts/list", get(listing::of_run))
+        .route(
+            "/artifacts/presigned-upload-url",
+            post(proxy::no_presigned_url_for_proxied),
+        )
+        .route(
+            "/artifacts/presigned-download-url",
+            post(proxy::no_presigned_url_for_proxied),
+        )
+}
