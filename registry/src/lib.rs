@@ -25,6 +25,7 @@ mod actor;
 mod archive;
 mod audit;
 mod change;
+pub mod conformance;
 mod digest;
 mod error;
 mod files;

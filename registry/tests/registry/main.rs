@@ -3,6 +3,7 @@
 mod aliases;
 mod collecting;
 mod concurrency;
+mod conformance;
 mod damage;
 mod faults;
 mod models;
