@@ -113,6 +113,15 @@ impl Args {
         }
     }
 
+    /// A message; absent if it was not sent.
+    pub(crate) fn message(&self, key: &str) -> Result<Option<Args>, ApiError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Object(args)) => in_snake_case(args.clone()).map(Some),
+            Some(value) => Err(wrong(key, value)),
+        }
+    }
+
     /// A list of messages.
     pub(crate) fn messages(&self, key: &str) -> Result<Vec<Args>, ApiError> {
         let message = |value: &Value| match value {

@@ -3,7 +3,6 @@
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use foretell_registry::RegistryError;
-use foretell_tracking::TrackingError;
 use serde_json::json;
 
 /// The codes of MLflow that we answer with.
@@ -17,6 +16,7 @@ pub enum ErrorCode {
     ResourceConflict,
     PermissionDenied,
     NotImplemented,
+    InvalidState,
     InternalError,
     TemporarilyUnavailable,
 }
@@ -32,6 +32,7 @@ impl ErrorCode {
             Self::ResourceConflict => ("RESOURCE_CONFLICT", StatusCode::CONFLICT),
             Self::PermissionDenied => ("PERMISSION_DENIED", StatusCode::FORBIDDEN),
             Self::NotImplemented => ("NOT_IMPLEMENTED", StatusCode::NOT_IMPLEMENTED),
+            Self::InvalidState => ("INVALID_STATE", StatusCode::INTERNAL_SERVER_ERROR),
             Self::InternalError => ("INTERNAL_ERROR", StatusCode::INTERNAL_SERVER_ERROR),
             Self::TemporarilyUnavailable => ("TEMPORARILY_UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
         }
@@ -92,42 +93,6 @@ pub(crate) async fn no_endpoint(uri: Uri) -> ApiError {
         ErrorCode::EndpointNotFound,
         format!("this server has no endpoint {}", uri.path()),
     )
-}
-
-impl From<TrackingError> for ApiError {
-    fn from(error: TrackingError) -> Self {
-        use TrackingError as E;
-        let state = |what: &str, id: &dyn std::fmt::Display, needed: foretell_tracking::Lifecycle| {
-            let current = if needed.as_str() == "active" {
-                "deleted"
-            } else {
-                "active"
-            };
-            Self::invalid(format!(
-                "The {what} {id} must be in the '{needed}' state. Current state is {current}."
-            ))
-        };
-        match &error {
-            E::NoExperiment { id } => Self::absent(format!("No Experiment with id={id} exists")),
-            E::NoRun { id } => Self::absent(format!("Run with id={id} not found")),
-            E::ExperimentExists { name } => Self::new(
-                ErrorCode::ResourceAlreadyExists,
-                format!("Experiment(name={name}) already exists."),
-            ),
-            E::ExperimentLifecycle { id, needed } => state("experiment", id, *needed),
-            E::RunLifecycle { id, needed } => state("run", id, *needed),
-            E::ParamChanged { run, key, old, new } => Self::invalid(format!(
-                "Changing param values is not allowed. Param with key='{key}' was already logged with value='{old}' \
-                 for run ID='{run}'. Attempted logging new value '{new}'."
-            )),
-            E::Invalid { field, value, .. } if value.is_empty() => Self::missing(field),
-            E::Invalid { field, value, reason } => Self::invalid(format!(
-                "Invalid value {} for parameter '{field}' supplied: {reason}",
-                json!(value)
-            )),
-            _ => internal(&error),
-        }
-    }
 }
 
 impl From<RegistryError> for ApiError {

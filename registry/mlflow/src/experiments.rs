@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use foretell_tracking::{ExperimentQuery, NewExperiment, View};
+use foretell_tracking::{ExperimentId, ExperimentQuery, NewExperiment, TrackingError, View};
 use serde_json::json;
 
 use crate::args::Args;
-use crate::error::{ApiError, ApiResult};
+use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::filter::{experiment_conditions, experiment_order};
-use crate::{Shared, now_millis, page, wire};
+use crate::tracking_errors::no_experiment;
+use crate::{Shared, now_millis, page, tracked_wire as wire};
 
 const MAX_RESULTS: u32 = 50_000;
 
@@ -26,10 +27,7 @@ pub(crate) async fn create(State(stores): Shared, args: Args) -> ApiResult {
 
 /// GET experiments/get
 pub(crate) async fn get(State(stores): Shared, args: Args) -> ApiResult {
-    let found = stores
-        .tracking
-        .experiment(args.required("experiment_id")?.parse()?)
-        .await?;
+    let found = stores.tracking.experiment(id(&args)?).await?;
     Ok(Json(json!({ "experiment": wire::experiment(&found) })))
 }
 
@@ -56,6 +54,59 @@ pub(crate) async fn search(State(stores): Shared, args: Args) -> ApiResult {
     let found = stores.tracking.search_experiments(&query).await?;
     let experiments = found.items.iter().map(wire::experiment).collect();
     Ok(Json(page::answer("experiments", experiments, found.next_offset)))
+}
+
+/// POST experiments/update: a new name, nothing else can change.
+pub(crate) async fn update(State(stores): Shared, args: Args) -> ApiResult {
+    let (id, name) = (id(&args)?, args.required("new_name")?);
+    let renamed = stores.tracking.rename_experiment(id, name, now_millis()).await;
+    renamed.map_err(|error| match error {
+        TrackingError::ExperimentLifecycle { .. } => {
+            ApiError::new(ErrorCode::InvalidState, "Cannot rename a non-active experiment.")
+        }
+        error => error.into(),
+    })?;
+    Ok(Json(json!({})))
+}
+
+/// POST experiments/delete
+pub(crate) async fn delete(State(stores): Shared, args: Args) -> ApiResult {
+    let deleted = stores.tracking.delete_experiment(id(&args)?, now_millis()).await;
+    deleted.map_err(absent_in_that_state)?;
+    Ok(Json(json!({})))
+}
+
+/// POST experiments/restore
+pub(crate) async fn restore(State(stores): Shared, args: Args) -> ApiResult {
+    let restored = stores.tracking.restore_experiment(id(&args)?, now_millis()).await;
+    restored.map_err(absent_in_that_state)?;
+    Ok(Json(json!({})))
+}
+
+/// POST experiments/set-experiment-tag
+pub(crate) async fn set_tag(State(stores): Shared, args: Args) -> ApiResult {
+    let (key, value) = (args.required("key")?, args.text("value")?.unwrap_or(""));
+    stores.tracking.set_experiment_tag(id(&args)?, key, value).await?;
+    Ok(Json(json!({})))
+}
+
+/// POST experiments/delete-experiment-tag
+pub(crate) async fn delete_tag(State(stores): Shared, args: Args) -> ApiResult {
+    let (id, key) = (id(&args)?, args.required("key")?);
+    stores.tracking.delete_experiment_tag(id, key).await?;
+    Ok(Json(json!({})))
+}
+
+fn id(args: &Args) -> Result<ExperimentId, ApiError> {
+    Ok(args.required("experiment_id")?.parse()?)
+}
+
+/// MLflow looks for an active one to delete and a deleted one to restore.
+fn absent_in_that_state(error: TrackingError) -> ApiError {
+    match error {
+        TrackingError::ExperimentLifecycle { id, .. } => no_experiment(&id),
+        error => error.into(),
+    }
 }
 
 /// Active ones unless said otherwise.

@@ -1,7 +1,7 @@
 //! MLflow's REST API over our registry and tracking, so that `mlflow` clients work unchanged.
 //!
 //! Under `/api/2.0/mlflow` and `/ajax-api/2.0/mlflow`: registered models, aliases, model versions, experiments, runs,
-//! metrics; under `.../mlflow-artifacts`: files up and down, packages of the registry among them (read-only). What is
+//! metrics, data sets, logged models; under `.../mlflow-artifacts`: files up and down, packages of the registry among them (read-only). What is
 //! not listed in the routes is absent: it answers 404 `ENDPOINT_NOT_FOUND`. Access control is not here: it is a layer
 //! around the router, which may add an [`Actor`].
 
@@ -24,18 +24,24 @@ mod error;
 mod experiments;
 mod facts;
 mod filter;
+mod history;
+mod inputs;
 mod lineage;
 mod logged;
+mod logged_models;
 mod metrics;
 mod model_wire;
 mod models;
 mod page;
+mod query_token;
 mod registering;
 mod registry_routes;
 mod runs;
 mod server_info;
 mod source;
 mod stage;
+mod tracked_wire;
+mod tracking_errors;
 mod tracking_routes;
 mod uri;
 mod versions;

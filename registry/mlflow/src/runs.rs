@@ -9,7 +9,7 @@ use crate::args::{self, Args};
 use crate::error::{ApiError, ApiResult};
 use crate::experiments::view;
 use crate::filter::{run_conditions, run_order};
-use crate::{Shared, now_millis, page, wire};
+use crate::{Shared, now_millis, page, tracked_wire as wire};
 
 const DEFAULT_RESULTS: u32 = 1000;
 const MAX_RESULTS: u32 = 50_000;
@@ -48,14 +48,22 @@ pub(crate) async fn update(State(stores): Shared, args: Args) -> ApiResult {
     Ok(Json(json!({ "run_info": wire::run_info(&info) })))
 }
 
+/// POST runs/delete
+pub(crate) async fn delete(State(stores): Shared, args: Args) -> ApiResult {
+    stores.tracking.delete_run(&id(&args)?).await?;
+    Ok(Json(json!({})))
+}
+
+/// POST runs/restore
+pub(crate) async fn restore(State(stores): Shared, args: Args) -> ApiResult {
+    stores.tracking.restore_run(&id(&args)?).await?;
+    Ok(Json(json!({})))
+}
+
 /// POST runs/search
 pub(crate) async fn search(State(stores): Shared, args: Args) -> ApiResult {
-    let experiments = args.texts("experiment_ids")?;
     let query = RunQuery {
-        experiments: experiments
-            .iter()
-            .map(|it| it.parse())
-            .collect::<Result<Vec<ExperimentId>, _>>()?,
+        experiments: experiments(&args)?,
         conditions: run_conditions(args.text("filter")?.unwrap_or(""))?,
         order: run_order(&args.texts("order_by")?)?,
         view: view(&args, "run_view_type")?,
@@ -70,14 +78,27 @@ pub(crate) async fn search(State(stores): Shared, args: Args) -> ApiResult {
     )))
 }
 
+/// The experiments to look in.
+pub(crate) fn experiments(args: &Args) -> Result<Vec<ExperimentId>, ApiError> {
+    let ids = args.texts("experiment_ids")?;
+    Ok(ids.iter().map(|it| it.parse()).collect::<Result<_, _>>()?)
+}
+
 /// The run meant: `run_id`, from old clients `run_uuid`.
 pub(crate) fn id(args: &Args) -> Result<RunId, ApiError> {
     let id = args.text("run_id")?.filter(|it| !it.is_empty());
     let id = id
         .or(args.text("run_uuid")?.filter(|it| !it.is_empty()))
         .ok_or_else(|| ApiError::missing("run_id"))?;
-    id.parse()
-        .map_err(|_| ApiError::invalid(format!("Invalid run ID: '{id}'")))
+    parse_id("run_id", id)
+}
+
+pub(crate) fn parse_id(parameter: &str, id: &str) -> Result<RunId, ApiError> {
+    let wrong = |_| {
+        let id = json!(id);
+        ApiError::invalid(format!("Invalid value {id} for parameter '{parameter}' supplied."))
+    };
+    id.parse().map_err(wrong)
 }
 
 fn status(word: &str) -> Result<RunStatus, ApiError> {

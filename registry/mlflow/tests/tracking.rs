@@ -46,7 +46,7 @@ async fn an_experiment_is_created_and_found() {
         client.get("experiments/get?experiment_id=x").await,
         400,
         INVALID,
-        "experiment_id",
+        "Invalid experiment ID 'x'. Experiment ID must be a valid integer.",
     );
     let missing = client.get("experiments/get-by-name?experiment_name=nope").await;
     refused(missing, 404, ABSENT, "Could not find experiment with name 'nope'");
@@ -151,7 +151,7 @@ async fn a_run_goes_from_start_to_end() {
         client.get("runs/get?run_id=a%2Fb").await,
         400,
         INVALID,
-        "Invalid run ID: 'a/b'",
+        "Invalid value \"a/b\" for parameter 'run_id' supplied.",
     );
     refused(
         client.post("runs/create", json!({"experiment_id": "7"})).await,
@@ -295,7 +295,7 @@ async fn runs_are_searched_with_filter_and_order() {
             json!({"experiment_ids": ["0"], "filter": "metrics.a = 'x'"}),
         )
         .await;
-    refused(wrong, 400, INVALID, "Expected numeric value type for metric. Found x");
+    refused(wrong, 400, INVALID, "Expected numeric value type for metric. Found 'x'");
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 
-use sqlx::{QueryBuilder, SqliteConnection};
+use crate::database::Tx;
+use crate::rules::{self, MAX_PARAM_VALUE, MAX_RUN_TAG_VALUE, Place};
+use crate::sql::Arg;
+use crate::{
+    Batch, Lifecycle, Metric, ModelMetric, RUN_NAME_TAG, RunId, TagOwner, Tracking, TrackingError, logged_models,
+    metrics, runs,
+};
 
-use crate::rules::{self, MAX_PARAM_VALUE, MAX_RUN_TAG_VALUE};
-use crate::{Batch, Lifecycle, Metric, RUN_NAME_TAG, RunId, Tracking, TrackingError, metrics, runs};
-
-/// Rows in one statement, far from the database's limit on bound values.
-pub(crate) const ROWS: usize = 200;
+const UPSERT_TAG: &str = " ON CONFLICT (run, key) DO UPDATE SET value = excluded.value";
 
 impl Tracking {
     /// Writes metrics, parameters and tags to an active run: all of it or nothing.
@@ -15,15 +17,9 @@ impl Tracking {
     /// harmless. Values of parameters and tags are cut at 6000 and 8000 characters.
     ///
     /// # Errors
-    /// `Invalid` (keys, counts), `NoRun`, `RunLifecycle`, `ParamChanged`, `Database`.
+    /// `Invalid`, `TooLong`, `TooMany`, `DuplicateParams`, `NoRun`, `RunLifecycle`, `NoModel`, `ParamChanged`, `Database`.
     pub async fn log_batch(&self, id: &RunId, batch: &Batch) -> Result<(), TrackingError> {
-        rules::check_batch(batch)?;
-        let mut tx = self.writing().await?;
-        let run = runs::require(&mut tx, id, Lifecycle::Active).await?;
-        put_params(&mut tx, id, run, &batch.params).await?;
-        metrics::put(&mut tx, run, &batch.metrics).await?;
-        put_tags(&mut tx, run, &batch.tags).await?;
-        Ok(tx.commit().await?)
+        self.write(id, batch, Place::Listed).await
     }
 
     /// Writes one metric.
@@ -31,14 +27,25 @@ impl Tracking {
     /// # Errors
     /// As [`Tracking::log_batch`].
     pub async fn log_metric(&self, id: &RunId, metric: Metric) -> Result<(), TrackingError> {
-        self.log_batch(
-            id,
-            &Batch {
-                metrics: vec![metric],
-                ..Batch::default()
-            },
-        )
-        .await
+        let metrics = vec![metric];
+        let batch = Batch {
+            metrics,
+            ..Batch::default()
+        };
+        self.write(id, &batch, Place::Alone).await
+    }
+
+    /// Writes one metric of a logged model, to the run and to the model.
+    ///
+    /// # Errors
+    /// As [`Tracking::log_batch`].
+    pub async fn log_model_metric(&self, id: &RunId, metric: ModelMetric) -> Result<(), TrackingError> {
+        let model_metrics = vec![metric];
+        let batch = Batch {
+            model_metrics,
+            ..Batch::default()
+        };
+        self.write(id, &batch, Place::Alone).await
     }
 
     /// Writes one parameter.
@@ -47,14 +54,11 @@ impl Tracking {
     /// As [`Tracking::log_batch`].
     pub async fn log_param(&self, id: &RunId, key: &str, value: &str) -> Result<(), TrackingError> {
         let params = vec![(key.to_owned(), value.to_owned())];
-        self.log_batch(
-            id,
-            &Batch {
-                params,
-                ..Batch::default()
-            },
-        )
-        .await
+        let batch = Batch {
+            params,
+            ..Batch::default()
+        };
+        self.write(id, &batch, Place::Alone).await
     }
 
     /// Writes one tag; `mlflow.runName` renames the run.
@@ -63,42 +67,84 @@ impl Tracking {
     /// As [`Tracking::log_batch`].
     pub async fn set_tag(&self, id: &RunId, key: &str, value: &str) -> Result<(), TrackingError> {
         let tags = vec![(key.to_owned(), value.to_owned())];
-        self.log_batch(
-            id,
-            &Batch {
-                tags,
-                ..Batch::default()
-            },
-        )
-        .await
+        let batch = Batch {
+            tags,
+            ..Batch::default()
+        };
+        self.write(id, &batch, Place::Alone).await
+    }
+
+    /// Adds an item, written as JSON, to the tag that is a JSON list; makes the tag if it is not there. It is not cut.
+    ///
+    /// # Errors
+    /// `Invalid` when the tag is no list; `NoRun`, `RunLifecycle`, `Database`.
+    pub async fn append_to_tag(&self, id: &RunId, key: &str, item: &str) -> Result<(), TrackingError> {
+        rules::check_tag_key("key", key)?;
+        let mut tx = self.writing().await?;
+        let run = runs::require(&mut tx, id, Lifecycle::Active).await?.key;
+        let sql = tx.sql("SELECT value FROM tags WHERE run = $1 AND key = $2");
+        let known = tx.first(sql.bind(run).bind(key)).await?;
+        let known = known.map_or(Ok("[]".to_owned()), |it| it.text(0))?;
+        let inside = known.trim().strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        let inside = inside.ok_or_else(|| TrackingError::invalid(key, &known, "the tag is no JSON list"))?;
+        let comma = if inside.trim().is_empty() { "" } else { ", " };
+        let row = [run.into(), key.into(), format!("[{inside}{comma}{item}]").into()];
+        tx.insert("INSERT INTO tags (run, key, value)", vec![row], UPSERT_TAG)
+            .await?;
+        tx.commit().await
+    }
+
+    /// Deletes a tag.
+    ///
+    /// # Errors
+    /// `NoRun`, `RunLifecycle`, `NoTag`, `Database`.
+    pub async fn delete_tag(&self, id: &RunId, key: &str) -> Result<(), TrackingError> {
+        let mut tx = self.writing().await?;
+        let run = runs::require(&mut tx, id, Lifecycle::Active).await?;
+        let sql = tx.sql("DELETE FROM tags WHERE run = $1 AND key = $2");
+        if tx.run(sql.bind(run.key).bind(key)).await? == 0 {
+            let of = TagOwner::Run(id.clone());
+            return Err(TrackingError::NoTag {
+                of,
+                key: key.to_owned(),
+            });
+        }
+        tx.commit().await
+    }
+
+    async fn write(&self, id: &RunId, batch: &Batch, place: Place) -> Result<(), TrackingError> {
+        rules::check_batch(batch, place)?;
+        let mut tx = self.writing().await?;
+        let run = runs::require(&mut tx, id, Lifecycle::Active).await?.key;
+        put_params(&mut tx, id, run, &batch.params).await?;
+        metrics::put(&mut tx, run, batch).await?;
+        logged_models::put_metrics(&mut tx, id, &batch.model_metrics).await?;
+        put_tags(&mut tx, run, &batch.tags).await?;
+        tx.commit().await
     }
 }
 
 /// Inserts those that are new; fails if a known one differs.
-async fn put_params(
-    tx: &mut SqliteConnection,
-    id: &RunId,
-    run: i64,
-    params: &[(String, String)],
-) -> Result<(), TrackingError> {
+async fn put_params(tx: &mut Tx, id: &RunId, run: i64, params: &[(String, String)]) -> Result<(), TrackingError> {
     if params.is_empty() {
         return Ok(());
     }
-    let known = "SELECT key, value FROM params WHERE run = ?";
-    let known: Vec<(String, String)> = sqlx::query_as(known).bind(run).fetch_all(&mut *tx).await?;
-    let known: BTreeMap<_, _> = known.into_iter().collect();
-    let cut = params
+    let known = tx.sql("SELECT key, value FROM params WHERE run = $1").bind(run);
+    let known = tx.all(known).await?;
+    let known: BTreeMap<String, String> = known
         .iter()
-        .map(|(key, value)| (key, rules::cut(value, MAX_PARAM_VALUE)));
-    let mut new = Vec::new();
-    for (key, value) in cut {
+        .map(|it| Ok((it.text(0)?, it.text(1)?)))
+        .collect::<Result<_, TrackingError>>()?;
+    let mut new: Vec<[Arg; 3]> = Vec::new();
+    for (key, value) in params {
+        let value = rules::cut(value, MAX_PARAM_VALUE);
         match known.get(key) {
-            None => new.push((key.as_str(), value)),
+            None => new.push([run.into(), key.into(), value.into()]),
             Some(old) if old == value => {}
             Some(old) => return Err(changed(id, key, old, value)),
         }
     }
-    insert_words(tx, "INSERT INTO params (run, key, value) ", run, &new, "").await
+    tx.insert("INSERT INTO params (run, key, value)", new, "").await
 }
 
 fn changed(run: &RunId, key: &str, old: &str, new: &str) -> TrackingError {
@@ -107,43 +153,18 @@ fn changed(run: &RunId, key: &str, old: &str, new: &str) -> TrackingError {
 }
 
 /// Upserts tags, the last of a key wins, and keeps the run's name equal to its tag.
-pub(crate) async fn put_tags(
-    tx: &mut SqliteConnection,
-    run: i64,
-    tags: &[(String, String)],
-) -> Result<(), TrackingError> {
-    let last: BTreeMap<&str, &str> = tags
+pub(crate) async fn put_tags(tx: &mut Tx, run: i64, tags: &[(String, String)]) -> Result<(), TrackingError> {
+    let last = rules::last_of(tags);
+    let cut = |value: &str| rules::cut(value, MAX_RUN_TAG_VALUE).to_owned();
+    let rows = last
         .iter()
-        .map(|(key, value)| (key.as_str(), rules::cut(value, MAX_RUN_TAG_VALUE)))
+        .map(|(key, value)| [run.into(), (*key).into(), cut(value).into()])
         .collect();
-    let rows: Vec<_> = last.iter().map(|(key, value)| (*key, *value)).collect();
-    let upsert = " ON CONFLICT (run, key) DO UPDATE SET value = excluded.value";
-    insert_words(tx, "INSERT INTO tags (run, key, value) ", run, &rows, upsert).await?;
+    tx.insert("INSERT INTO tags (run, key, value)", rows, UPSERT_TAG)
+        .await?;
     if let Some(name) = last.get(RUN_NAME_TAG) {
-        sqlx::query("UPDATE runs SET name = ? WHERE run = ?")
-            .bind(*name)
-            .bind(run)
-            .execute(tx)
-            .await?;
-    }
-    Ok(())
-}
-
-async fn insert_words(
-    tx: &mut SqliteConnection,
-    insert: &'static str,
-    run: i64,
-    rows: &[(&str, &str)],
-    conflict: &'static str,
-) -> Result<(), TrackingError> {
-    for rows in rows.chunks(ROWS) {
-        let mut sql = QueryBuilder::new(insert);
-        sql.push_values(rows, |mut row, (key, value)| {
-            row.push_bind(run)
-                .push_bind((*key).to_owned())
-                .push_bind((*value).to_owned());
-        });
-        sql.push(conflict).build().persistent(false).execute(&mut *tx).await?;
+        let sql = tx.sql("UPDATE runs SET name = $1 WHERE run = $2");
+        tx.run(sql.bind(cut(name)).bind(run)).await?;
     }
     Ok(())
 }

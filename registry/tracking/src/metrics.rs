@@ -1,40 +1,13 @@
 use std::collections::BTreeMap;
 
-use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
+use crate::database::{Row, Tx};
+use crate::sql::Arg;
+use crate::{Batch, Metric, RunId, Tracking, TrackingError};
 
-use crate::batch::ROWS;
-use crate::runs::MetricsOf;
-use crate::{Metric, Page, RunId, Tracking, TrackingError};
+/// How a metric is read; [`metric_at`] knows the order.
+pub(crate) const COLUMNS: &str = "key, value, is_nan, time, step";
 
 impl Tracking {
-    /// All values of one metric, by time, step and value. A run without it gives an empty page.
-    ///
-    /// # Errors
-    /// `NoRun`, `Database`.
-    pub async fn metric_history(
-        &self,
-        id: &RunId,
-        key: &str,
-        limit: u32,
-        offset: u64,
-    ) -> Result<Page<Metric>, TrackingError> {
-        let mut tx = self.reading().await?;
-        let run: Option<i64> = sqlx::query_scalar("SELECT run FROM runs WHERE run_id = ?")
-            .bind(id.as_str())
-            .fetch_optional(&mut *tx)
-            .await?;
-        let run = run.ok_or_else(|| TrackingError::NoRun { id: id.clone() })?;
-        let sql = "SELECT run, key, value, is_nan, time, step FROM metrics WHERE run = ? AND key = ?
-            ORDER BY time, step, value, is_nan LIMIT ? OFFSET ?";
-        let rows = sqlx::query_as(sql)
-            .bind(run)
-            .bind(key)
-            .bind(i64::from(limit) + 1)
-            .bind(offset.cast_signed());
-        let rows: Vec<MetricRow> = rows.fetch_all(&mut *tx).await?;
-        Ok(Page::cut(rows.into_iter().map(|it| it.metric).collect(), offset, limit))
-    }
-
     /// The latest value of each metric: of the highest step, then time, then value.
     ///
     /// # Errors
@@ -45,62 +18,60 @@ impl Tracking {
 }
 
 /// Adds to the history, and moves the latest values forward.
-pub(crate) async fn put(tx: &mut SqliteConnection, run: i64, metrics: &[Metric]) -> Result<(), TrackingError> {
-    let stored: Vec<Stored> = metrics.iter().map(Stored::of).collect();
-    let all: Vec<&Stored> = stored.iter().collect();
-    insert(tx, "INSERT OR IGNORE INTO metrics", run, &all, "").await?;
+pub(crate) async fn put(tx: &mut Tx, run: i64, batch: &Batch) -> Result<(), TrackingError> {
+    let of_models = batch.model_metrics.iter().map(|it| &it.metric);
+    let stored: Vec<Stored> = batch.metrics.iter().chain(of_models).map(Stored::of).collect();
+    let row = |it: &Stored| -> [Arg; 6] {
+        let (key, time, step) = (it.key.into(), it.time.into(), it.step.into());
+        [run.into(), key, time, step, it.value.into(), it.is_nan.into()]
+    };
+    let history = "INSERT INTO metrics (run, key, time, step, value, is_nan)";
+    let rows = stored.iter().map(row).collect();
+    tx.insert(history, rows, " ON CONFLICT DO NOTHING").await?;
+    let latest_metrics = "INSERT INTO latest_metrics (run, key, time, step, value, is_nan)";
     let forward = " ON CONFLICT (run, key) DO UPDATE SET
         time = excluded.time, step = excluded.step, value = excluded.value, is_nan = excluded.is_nan
-        WHERE (excluded.step, excluded.time, excluded.value) > (step, time, value)";
-    insert(tx, "INSERT INTO latest_metrics", run, &latest(&stored), forward).await
+        WHERE (excluded.step, excluded.time, excluded.value)
+            > (latest_metrics.step, latest_metrics.time, latest_metrics.value)";
+    let rows = latest(&stored).into_iter().map(row).collect();
+    tx.insert(latest_metrics, rows, forward).await
 }
 
-async fn insert(
-    tx: &mut SqliteConnection,
-    into: &'static str,
-    run: i64,
-    rows: &[&Stored<'_>],
-    conflict: &'static str,
-) -> Result<(), TrackingError> {
-    for rows in rows.chunks(ROWS) {
-        let mut sql = QueryBuilder::<Sqlite>::new(into);
-        sql.push(" (run, key, time, step, value, is_nan) ");
-        sql.push_values(rows, |mut row, it| {
-            row.push_bind(run)
-                .push_bind(it.key.to_owned())
-                .push_bind(it.time)
-                .push_bind(it.step);
-            row.push_bind(it.value).push_bind(it.is_nan);
-        });
-        sql.push(conflict).build().persistent(false).execute(&mut *tx).await?;
-    }
-    Ok(())
-}
-
-/// The latest metrics of the runs in a JSON list of internal keys.
-pub(crate) async fn latest_of(tx: &mut SqliteConnection, runs: &str) -> Result<MetricsOf, TrackingError> {
-    let sql = "SELECT run, key, value, is_nan, time, step FROM latest_metrics
-        WHERE run IN (SELECT value FROM json_each(?)) ORDER BY run, key";
-    let rows: Vec<MetricRow> = sqlx::query_as(sql).bind(runs).fetch_all(tx).await?;
-    let mut of = MetricsOf::new();
-    for row in rows {
-        of.entry(row.run).or_default().push(row.metric);
+/// The latest metrics of the runs with these internal keys.
+pub(crate) async fn latest_of(tx: &mut Tx, runs: &[i64]) -> Result<BTreeMap<i64, Vec<Metric>>, TrackingError> {
+    let sql = format!("SELECT run, {COLUMNS} FROM latest_metrics WHERE run");
+    let mut sql = tx.sql(&sql).for_keys(runs);
+    sql.push(" ORDER BY run, key");
+    let mut of: BTreeMap<i64, Vec<Metric>> = BTreeMap::new();
+    for row in tx.all(sql).await? {
+        of.entry(row.int(0)?).or_default().push(metric_at(&row, 1)?);
     }
     Ok(of)
 }
 
+/// The metric whose columns start here.
+pub(crate) fn metric_at(row: &Row, at: usize) -> Result<Metric, TrackingError> {
+    let is_nan = row.truth(at + 2)?;
+    Ok(Metric {
+        key: row.text(at)?,
+        value: if is_nan { f64::NAN } else { row.real(at + 1)? },
+        time: row.int(at + 3)?,
+        step: row.int(at + 4)?,
+    })
+}
+
 /// A metric as the database can hold it: no NaN, no infinity.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Stored<'a> {
-    key: &'a str,
-    time: i64,
-    step: i64,
-    value: f64,
-    is_nan: bool,
+pub(crate) struct Stored<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) time: i64,
+    pub(crate) step: i64,
+    pub(crate) value: f64,
+    pub(crate) is_nan: bool,
 }
 
 impl<'a> Stored<'a> {
-    fn of(metric: &'a Metric) -> Self {
+    pub(crate) fn of(metric: &'a Metric) -> Self {
         let is_nan = metric.value.is_nan();
         let value = if is_nan {
             0.0
@@ -131,26 +102,4 @@ fn latest<'s, 'a>(metrics: &'s [Stored<'a>]) -> Vec<&'s Stored<'a>> {
         }
     }
     last.into_values().collect()
-}
-
-struct MetricRow {
-    run: i64,
-    metric: Metric,
-}
-
-impl<'r> FromRow<'r, SqliteRow> for MetricRow {
-    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
-        let is_nan: bool = row.try_get(3)?;
-        let value = if is_nan { f64::NAN } else { row.try_get(2)? };
-        let metric = Metric {
-            key: row.try_get(1)?,
-            value,
-            time: row.try_get(4)?,
-            step: row.try_get(5)?,
-        };
-        Ok(Self {
-            run: row.try_get(0)?,
-            metric,
-        })
-    }
 }

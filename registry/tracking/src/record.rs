@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::TrackingError;
+use crate::{DatasetInput, ModelId, ModelMetric, ModelOutput, TrackingError};
 
 /// The experiment that always exists, named `Default`.
 pub const DEFAULT_EXPERIMENT: ExperimentId = ExperimentId(0);
@@ -27,7 +27,7 @@ impl FromStr for ExperimentId {
     fn from_str(text: &str) -> Result<Self, TrackingError> {
         let id = text.parse().ok().filter(|id: &i64| *id >= 0);
         id.map(Self)
-            .ok_or_else(|| TrackingError::invalid("experiment_id", text, "it must be an integer"))
+            .ok_or_else(|| TrackingError::invalid("experiment_id", text, "it must be a valid integer"))
     }
 }
 
@@ -82,13 +82,15 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
     };
 }
+
+pub(crate) use words;
 
 words! {
     /// How far a run has come.
@@ -194,6 +196,12 @@ pub struct Run {
     pub params: BTreeMap<String, String>,
     /// Free words about it.
     pub tags: BTreeMap<String, String>,
+    /// Data sets that it read.
+    pub datasets: Vec<DatasetInput>,
+    /// Logged models that it read.
+    pub model_inputs: Vec<ModelId>,
+    /// Logged models that it made.
+    pub model_outputs: Vec<ModelOutput>,
 }
 
 impl Run {
@@ -258,8 +266,10 @@ pub struct Metric {
 /// What is written to a run in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
-    /// Measurements, at most 1000.
+    /// Measurements, at most 1000 together with those of models.
     pub metrics: Vec<Metric>,
+    /// Measurements of logged models: kept with the run and with the model.
+    pub model_metrics: Vec<ModelMetric>,
     /// Settings, at most 100; a value that differs from the logged one is refused.
     pub params: Vec<(String, String)>,
     /// Free words, at most 100; the last value stays.

@@ -1,42 +1,36 @@
 use std::collections::BTreeMap;
 
-use sqlx::{FromRow, Row, SqliteConnection, sqlite::SqliteRow};
-
-use crate::experiments::{self, json_list, lifecycle};
+use crate::database::{Row, Tx};
+use crate::experiments::lifecycle;
+use crate::sql::{Lock, Sql};
 use crate::{
-    ExperimentId, Lifecycle, Metric, NewRun, RUN_NAME_TAG, Run, RunId, RunInfo, RunStatus, RunUpdate, Tracking,
-    TrackingError, batch, metrics, rules, run_names,
+    ExperimentId, Lifecycle, NewRun, RUN_NAME_TAG, Run, RunId, RunInfo, RunStatus, RunUpdate, Tracking, TrackingError,
+    batch, datasets, experiments, metrics, rules, run_names,
 };
 
-pub(crate) const COLUMNS: &str = "it.run, it.run_id, it.name, it.experiment, it.user_id, it.status, it.start_time,
-    it.end_time, it.artifact_uri, it.lifecycle";
+const COLUMNS: &str = "it.run, it.run_id, it.name, it.experiment, it.user_id, it.status, it.start_time, it.end_time,
+    it.artifact_uri, it.lifecycle";
 
 impl Tracking {
     /// Starts a run, with status `Running`.
     ///
     /// # Errors
-    /// `NoExperiment`, `ExperimentLifecycle`, `Invalid` (also when name and tag `mlflow.runName` differ), `Database`.
+    /// `NoExperiment`, `ExperimentLifecycle`, `Invalid` (also when name and tag `mlflow.runName` differ), `TooLong`,
+    /// `Database`.
     pub async fn create_run(&self, new: &NewRun) -> Result<Run, TrackingError> {
-        new.tags.keys().try_for_each(|key| rules::check_key("tag", key))?;
+        new.tags.keys().try_for_each(|key| rules::check_tag_key("key", key))?;
         let name = name_of(new)?;
         let mut tx = self.writing().await?;
-        let experiment = experiments::require(&mut tx, new.experiment_id, Lifecycle::Active).await?;
-        let id = RunId(
-            sqlx::query_scalar("SELECT lower(hex(randomblob(16)))")
-                .fetch_one(&mut *tx)
-                .await?,
-        );
+        let experiment = experiments::require(&mut tx, new.experiment_id, Lifecycle::Active, Lock::Share).await?;
+        let id = RunId(random_id(&mut tx).await?);
         let name = name.unwrap_or_else(|| run_names::made_up(id.as_str()));
         let uri = format!("{}/{id}/artifacts", experiment.artifact_location.trim_end_matches('/'));
         let sql = "INSERT INTO runs (run_id, experiment, name, user_id, status, start_time, artifact_uri)
-            VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING run";
-        let row = sqlx::query_scalar(sql)
-            .bind(id.as_str())
-            .bind(new.experiment_id.0)
-            .bind(&name)
-            .bind(&new.user_id);
-        let row = row.bind(RunStatus::Running.as_str()).bind(new.start_time).bind(uri);
-        let run: i64 = row.fetch_one(&mut *tx).await?;
+            VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING run";
+        let sql = tx.sql(sql).bind(id.as_str()).bind(new.experiment_id.0).bind(&name);
+        let sql = sql.bind(&new.user_id).bind(RunStatus::Running.as_str());
+        let row = tx.first(sql.bind(new.start_time).bind(uri)).await?;
+        let run = row.ok_or(sqlx::Error::RowNotFound)?.int(0)?;
         let mut tags: Vec<_> = new.tags.clone().into_iter().collect();
         tags.push((RUN_NAME_TAG.to_owned(), name));
         batch::put_tags(&mut tx, run, &tags).await?;
@@ -50,7 +44,7 @@ impl Tracking {
     /// # Errors
     /// `NoRun`, `Database`.
     pub async fn run(&self, id: &RunId) -> Result<Run, TrackingError> {
-        by_id(&mut *self.reading().await?, id).await
+        by_id(&mut self.reading().await?, id).await
     }
 
     /// Changes status, end time or name of an active run.
@@ -59,21 +53,16 @@ impl Tracking {
     /// `NoRun`, `RunLifecycle`, `Database`.
     pub async fn update_run(&self, id: &RunId, update: &RunUpdate) -> Result<RunInfo, TrackingError> {
         let mut tx = self.writing().await?;
-        let run = require(&mut tx, id, Lifecycle::Active).await?;
-        let sql = "UPDATE runs SET status = coalesce(?, status), end_time = coalesce(?, end_time) WHERE run = ?";
+        let run = require(&mut tx, id, Lifecycle::Active).await?.key;
+        let sql = "UPDATE runs SET status = coalesce($1, status), end_time = coalesce($2, end_time) WHERE run = $3";
         let status = update.status.map(RunStatus::as_str);
-        sqlx::query(sql)
-            .bind(status)
-            .bind(update.end_time)
-            .bind(run)
-            .execute(&mut *tx)
-            .await?;
+        tx.run(tx.sql(sql).bind(status).bind(update.end_time).bind(run)).await?;
         if let Some(name) = update.name.as_ref().filter(|it| !it.is_empty()) {
             batch::put_tags(&mut tx, run, &[(RUN_NAME_TAG.to_owned(), name.clone())]).await?;
         }
-        let updated = by_id(&mut tx, id).await?;
+        let updated = row_of(&mut tx, id).await?.info;
         tx.commit().await?;
-        Ok(updated.info)
+        Ok(updated)
     }
 
     /// Ends a run.
@@ -81,40 +70,45 @@ impl Tracking {
     /// # Errors
     /// As [`Tracking::update_run`].
     pub async fn finish_run(&self, id: &RunId, status: RunStatus, end_time: i64) -> Result<RunInfo, TrackingError> {
-        self.update_run(
-            id,
-            &RunUpdate {
-                status: Some(status),
-                end_time: Some(end_time),
-                name: None,
-            },
-        )
-        .await
+        let update = RunUpdate {
+            status: Some(status),
+            end_time: Some(end_time),
+            name: None,
+        };
+        self.update_run(id, &update).await
     }
 
-    /// Puts the run out of sight.
+    /// Puts the run out of sight. Fine when it is already.
     ///
     /// # Errors
-    /// `NoRun`, `RunLifecycle`, `Database`.
+    /// `NoRun`, `Database`.
     pub async fn delete_run(&self, id: &RunId) -> Result<(), TrackingError> {
-        self.move_run(id, Lifecycle::Active, Lifecycle::Deleted).await
+        self.move_run(id, Lifecycle::Deleted).await
     }
 
-    /// Brings the run back.
+    /// Brings the run back. Fine when it is there.
     ///
     /// # Errors
-    /// `NoRun`, `RunLifecycle`, `Database`.
+    /// `NoRun`, `Database`.
     pub async fn restore_run(&self, id: &RunId) -> Result<(), TrackingError> {
-        self.move_run(id, Lifecycle::Deleted, Lifecycle::Active).await
+        self.move_run(id, Lifecycle::Active).await
     }
 
-    async fn move_run(&self, id: &RunId, from: Lifecycle, to: Lifecycle) -> Result<(), TrackingError> {
+    async fn move_run(&self, id: &RunId, to: Lifecycle) -> Result<(), TrackingError> {
         let mut tx = self.writing().await?;
-        let run = require(&mut tx, id, from).await?;
-        let sql = "UPDATE runs SET lifecycle = ? WHERE run = ?";
-        sqlx::query(sql).bind(to.as_str()).bind(run).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+        let sql = tx.sql("UPDATE runs SET lifecycle = $1 WHERE run_id = $2");
+        if tx.run(sql.bind(to.as_str()).bind(id.as_str())).await? == 0 {
+            return Err(TrackingError::NoRun { id: id.clone() });
+        }
+        tx.commit().await
     }
+}
+
+/// 32 hexadecimal digits that nobody had before.
+pub(crate) async fn random_id(tx: &mut Tx) -> Result<String, TrackingError> {
+    let sql = tx.sql(&format!("SELECT {}", tx.dialect().random_id()));
+    let row = tx.first(sql).await?;
+    row.ok_or(sqlx::Error::RowNotFound)?.text(0)
 }
 
 /// The name asked for, by argument or by tag.
@@ -123,7 +117,10 @@ fn name_of(new: &NewRun) -> Result<Option<String>, TrackingError> {
     let tag = new.tags.get(RUN_NAME_TAG).filter(|it| !it.is_empty());
     match (name, tag) {
         (Some(name), Some(tag)) if name != tag => {
-            let reason = format!("the tag `{RUN_NAME_TAG}` says `{tag}`; give one of them or the same to both");
+            let reason = format!(
+                "Both 'run_name' argument and '{RUN_NAME_TAG}' tag are specified, but with different values \
+                 (run_name='{name}', {RUN_NAME_TAG}='{tag}')."
+            );
             Err(TrackingError::invalid("run_name", name, reason))
         }
         (name, tag) => Ok(name
@@ -132,108 +129,119 @@ fn name_of(new: &NewRun) -> Result<Option<String>, TrackingError> {
     }
 }
 
-/// The internal key of the run; fails unless the run is there and in this lifecycle.
-pub(crate) async fn require(tx: &mut SqliteConnection, id: &RunId, needed: Lifecycle) -> Result<i64, TrackingError> {
-    let sql = "SELECT run, lifecycle FROM runs WHERE run_id = ?";
-    let found: Option<(i64, String)> = sqlx::query_as(sql).bind(id.as_str()).fetch_optional(tx).await?;
-    let (run, word) = found.ok_or_else(|| TrackingError::NoRun { id: id.clone() })?;
-    if lifecycle(&word)? == needed {
-        return Ok(run);
+/// A run's internal keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunKey {
+    pub(crate) key: i64,
+    pub(crate) experiment: i64,
+}
+
+/// The internal keys of a run that is about to be written to; fails unless the run is there and in this lifecycle. Others
+/// wait until the transaction ends, so two writers of one run cannot lock each other out.
+pub(crate) async fn require(tx: &mut Tx, id: &RunId, needed: Lifecycle) -> Result<RunKey, TrackingError> {
+    let mut sql = tx
+        .sql("SELECT run, experiment, lifecycle FROM runs WHERE run_id = $1")
+        .bind(id.as_str());
+    sql.push(tx.dialect().lock(Lock::Update));
+    let row = tx.first(sql).await?;
+    let row = row.ok_or_else(|| TrackingError::NoRun { id: id.clone() })?;
+    if lifecycle(&row.text(2)?)? == needed {
+        return Ok(RunKey {
+            key: row.int(0)?,
+            experiment: row.int(1)?,
+        });
     }
     Err(TrackingError::RunLifecycle { id: id.clone(), needed })
 }
 
-async fn by_id(tx: &mut SqliteConnection, id: &RunId) -> Result<Run, TrackingError> {
-    let sql = "SELECT it.run, it.run_id, it.name, it.experiment, it.user_id, it.status, it.start_time,
-        it.end_time, it.artifact_uri, it.lifecycle FROM runs it WHERE it.run_id = ?";
-    let row: Option<RunRow> = sqlx::query_as(sql).bind(id.as_str()).fetch_optional(&mut *tx).await?;
-    let missing = || TrackingError::NoRun { id: id.clone() };
-    let mut runs = with_contents(tx, vec![row.ok_or_else(missing)?]).await?;
-    runs.pop().ok_or_else(missing)
+/// The internal key of the run, active or deleted.
+pub(crate) async fn key_of(tx: &mut Tx, id: &RunId) -> Result<i64, TrackingError> {
+    let sql = tx.sql("SELECT run FROM runs WHERE run_id = $1").bind(id.as_str());
+    let row = tx.first(sql).await?;
+    row.ok_or_else(|| TrackingError::NoRun { id: id.clone() })?.int(0)
 }
 
-/// Adds metrics, parameters and tags to the rows, with one question per kind for all.
-pub(crate) async fn with_contents(tx: &mut SqliteConnection, rows: Vec<RunRow>) -> Result<Vec<Run>, TrackingError> {
-    let keys = json_list(rows.iter().map(|it| it.run));
+async fn row_of(tx: &mut Tx, id: &RunId) -> Result<RunRow, TrackingError> {
+    let sql = format!("SELECT {COLUMNS} FROM runs it WHERE it.run_id = $1");
+    let row = tx.first(tx.sql(&sql).bind(id.as_str())).await?;
+    RunRow::of(&row.ok_or_else(|| TrackingError::NoRun { id: id.clone() })?)
+}
+
+async fn by_id(tx: &mut Tx, id: &RunId) -> Result<Run, TrackingError> {
+    let row = row_of(tx, id).await?;
+    let mut runs = with_contents(tx, vec![row]).await?;
+    runs.pop().ok_or_else(|| TrackingError::NoRun { id: id.clone() })
+}
+
+/// The runs with these internal keys, in this order, with all that was logged to them.
+pub(crate) async fn by_keys(tx: &mut Tx, keys: &[i64]) -> Result<Vec<Run>, TrackingError> {
+    let sql = tx
+        .sql(&format!("SELECT {COLUMNS} FROM runs it WHERE it.run"))
+        .for_keys(keys);
+    let rows = tx.all(sql).await?;
+    let rows = rows.iter().map(RunRow::of).collect::<Result<Vec<_>, _>>()?;
+    let mut of: BTreeMap<i64, RunRow> = rows.into_iter().map(|it| (it.key, it)).collect();
+    let rows = keys.iter().filter_map(|key| of.remove(key)).collect();
+    with_contents(tx, rows).await
+}
+
+/// Adds what was logged to the rows, with one question per kind for all.
+async fn with_contents(tx: &mut Tx, rows: Vec<RunRow>) -> Result<Vec<Run>, TrackingError> {
+    let keys: Vec<i64> = rows.iter().map(|it| it.key).collect();
     let mut metrics = metrics::latest_of(tx, &keys).await?;
-    let params = "SELECT run, key, value FROM params WHERE run IN (SELECT value FROM json_each(?))";
-    let mut params = words_of(tx, params, &keys).await?;
-    let tags = "SELECT run, key, value FROM tags WHERE run IN (SELECT value FROM json_each(?))";
-    let mut tags = words_of(tx, tags, &keys).await?;
-    let fill = |row: RunRow| {
-        Ok(Run {
-            metrics: metrics.remove(&row.run).unwrap_or_default(),
-            params: params.remove(&row.run).unwrap_or_default(),
-            tags: tags.remove(&row.run).unwrap_or_default(),
-            info: row.info()?,
-        })
+    let params = tx.sql("SELECT run, key, value FROM params WHERE run").for_keys(&keys);
+    let mut params = words_of(tx, params).await?;
+    let tags = tx.sql("SELECT run, key, value FROM tags WHERE run").for_keys(&keys);
+    let mut tags = words_of(tx, tags).await?;
+    let mut datasets = datasets::inputs_of(tx, &keys).await?;
+    let mut models = datasets::models_of(tx, &keys).await?;
+    let fill = |RunRow { key, info }: RunRow| {
+        let (model_inputs, model_outputs) = models.remove(&key).unwrap_or_default();
+        Run {
+            info,
+            metrics: metrics.remove(&key).unwrap_or_default(),
+            params: params.remove(&key).unwrap_or_default(),
+            tags: tags.remove(&key).unwrap_or_default(),
+            datasets: datasets.remove(&key).unwrap_or_default(),
+            model_inputs,
+            model_outputs,
+        }
     };
-    rows.into_iter().map(fill).collect()
+    Ok(rows.into_iter().map(fill).collect())
 }
 
-async fn words_of(
-    tx: &mut SqliteConnection,
-    sql: &'static str,
-    keys: &str,
-) -> Result<BTreeMap<i64, BTreeMap<String, String>>, TrackingError> {
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(sql).bind(keys).fetch_all(tx).await?;
+/// Keys and values by the internal key in the first column.
+pub(crate) async fn words_of(tx: &mut Tx, sql: Sql) -> Result<BTreeMap<i64, BTreeMap<String, String>>, TrackingError> {
     let mut of: BTreeMap<i64, BTreeMap<String, String>> = BTreeMap::new();
-    for (run, key, value) in rows {
-        of.entry(run).or_default().insert(key, value);
+    for row in tx.all(sql).await? {
+        of.entry(row.int(0)?).or_default().insert(row.text(1)?, row.text(2)?);
     }
     Ok(of)
 }
 
-pub(crate) struct RunRow {
-    run: i64,
-    run_id: String,
-    name: String,
-    experiment: i64,
-    user_id: String,
-    status: String,
-    start_time: i64,
-    end_time: Option<i64>,
-    artifact_uri: String,
-    lifecycle: String,
-}
-
-impl<'r> FromRow<'r, SqliteRow> for RunRow {
-    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            run: row.try_get(0)?,
-            run_id: row.try_get(1)?,
-            name: row.try_get(2)?,
-            experiment: row.try_get(3)?,
-            user_id: row.try_get(4)?,
-            status: row.try_get(5)?,
-            start_time: row.try_get(6)?,
-            end_time: row.try_get(7)?,
-            artifact_uri: row.try_get(8)?,
-            lifecycle: row.try_get(9)?,
-        })
-    }
+struct RunRow {
+    key: i64,
+    info: RunInfo,
 }
 
 impl RunRow {
-    fn info(self) -> Result<RunInfo, TrackingError> {
-        let status = RunStatus::from_word(&self.status);
+    fn of(row: &Row) -> Result<Self, TrackingError> {
+        let status = row.text(5)?;
         let unknown = || TrackingError::Corrupt {
             column: "status",
-            value: self.status.clone(),
+            value: status.clone(),
         };
-        Ok(RunInfo {
-            status: status.ok_or_else(unknown)?,
-            lifecycle: lifecycle(&self.lifecycle)?,
-            run_id: RunId(self.run_id),
-            name: self.name,
-            experiment_id: ExperimentId(self.experiment),
-            user_id: self.user_id,
-            start_time: self.start_time,
-            end_time: self.end_time,
-            artifact_uri: self.artifact_uri,
-        })
+        let info = RunInfo {
+            run_id: RunId(row.text(1)?),
+            name: row.text(2)?,
+            experiment_id: ExperimentId(row.int(3)?),
+            user_id: row.text(4)?,
+            status: RunStatus::from_word(&status).ok_or_else(unknown)?,
+            start_time: row.int(6)?,
+            end_time: row.maybe_int(7)?,
+            artifact_uri: row.text(8)?,
+            lifecycle: lifecycle(&row.text(9)?)?,
+        };
+        Ok(Self { key: row.int(0)?, info })
     }
 }
-
-/// Metrics by the internal key of their run.
-pub(crate) type MetricsOf = BTreeMap<i64, Vec<Metric>>;

@@ -1,10 +1,9 @@
-use sqlx::{QueryBuilder, Sqlite};
-
-use crate::experiments::{self, ExperimentRow};
-use crate::filter::{Column, push_condition, push_order};
-use crate::runs::{self, RunRow};
+use crate::database::Tx;
+use crate::filter::{Column, Joined};
+use crate::sql::Sql;
 use crate::{
-    Condition, Experiment, ExperimentId, Lifecycle, Order, Page, Run, RunAttribute, Tracking, TrackingError, View,
+    Condition, Experiment, ExperimentId, Field, Lifecycle, Order, Page, Run, RunAttribute, Tracking, TrackingError,
+    View, experiments, runs,
 };
 
 /// Which runs, in which order.
@@ -81,20 +80,34 @@ impl Default for ExperimentQuery {
 }
 
 impl Column for ExperimentAttribute {
-    const TAGS: &'static str = "experiment_tags";
+    const TABLE: &'static str = "experiments";
     const KEY: &'static str = "experiment";
+    const TAGS: &'static str = "experiment_tags";
+    const PARAMS: Option<&'static str> = None;
+    const METRICS: Option<&'static str> = None;
 
     fn column(self) -> &'static str {
         match self {
-            Self::Id => "experiment",
-            Self::Name => "name",
-            Self::CreationTime => "creation_time",
-            Self::LastUpdateTime => "last_update_time",
+            Self::Id => "CAST(it.experiment AS TEXT)",
+            Self::Name => "it.name",
+            Self::CreationTime => "it.creation_time",
+            Self::LastUpdateTime => "it.last_update_time",
+        }
+    }
+
+    fn order(self) -> &'static str {
+        match self {
+            Self::Id => "it.experiment",
+            other => other.column(),
         }
     }
 
     fn is_number(self) -> bool {
         matches!(self, Self::CreationTime | Self::LastUpdateTime)
+    }
+
+    fn is_optional(self) -> bool {
+        false
     }
 }
 
@@ -104,29 +117,29 @@ impl Tracking {
     /// # Errors
     /// `Invalid` when a number is tested as text or the other way round; `Database`.
     pub async fn search_runs(&self, query: &RunQuery) -> Result<Page<Run>, TrackingError> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
-        sql.push(runs::COLUMNS)
-            .push(" FROM runs it WHERE it.experiment IN (SELECT value FROM json_each(");
-        sql.push_bind(experiments::json_list(query.experiments.iter().map(|it| it.0)))
-            .push("))");
-        push_view(&mut sql, query.view);
-        query
-            .conditions
-            .iter()
-            .try_for_each(|it| push_condition(&mut sql, it))?;
-        sql.push(" ORDER BY ");
-        query.order.iter().for_each(|it| push_order(&mut sql, it));
-        sql.push("it.start_time DESC, it.run_id");
-        push_page(&mut sql, query.limit, query.offset);
-
+        if query.experiments.is_empty() {
+            return Ok(Page::cut(Vec::new(), query.offset, query.limit));
+        }
         let mut tx = self.reading().await?;
-        let rows: Vec<RunRow> = sql.build_query_as().persistent(false).fetch_all(&mut *tx).await?;
-        let page = Page::cut(rows, query.offset, query.limit);
-        let next = page.with(Vec::new());
-        Ok(Page {
-            items: runs::with_contents(&mut tx, page.items).await?,
-            ..next
-        })
+        let keys: Vec<i64> = query.experiments.iter().map(|it| it.0).collect();
+        let by_start = |it: &Order<RunAttribute>| it.field == Field::Attribute(RunAttribute::StartTime);
+        let last = match query.order.iter().any(by_start) {
+            true => "it.run_id",
+            false => "it.start_time DESC, it.run_id",
+        };
+        let search = Search {
+            within: |sql: &mut Sql| {
+                sql.push("it.experiment").among(&keys);
+            },
+            conditions: &query.conditions,
+            order: &query.order,
+            view: query.view,
+            last,
+            limit: query.limit,
+            offset: query.offset,
+        };
+        let page = search.keys(&mut tx).await?;
+        Ok(page.with(runs::by_keys(&mut tx, &page.items).await?))
     }
 
     /// Finds experiments.
@@ -134,46 +147,74 @@ impl Tracking {
     /// # Errors
     /// `Invalid` when a number is tested as text or the other way round; `Database`.
     pub async fn search_experiments(&self, query: &ExperimentQuery) -> Result<Page<Experiment>, TrackingError> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
-        sql.push(experiments::COLUMNS).push(" FROM experiments it WHERE 1");
-        push_view(&mut sql, query.view);
-        query
-            .conditions
-            .iter()
-            .try_for_each(|it| push_condition(&mut sql, it))?;
-        sql.push(" ORDER BY ");
-        query.order.iter().for_each(|it| push_order(&mut sql, it));
-        sql.push(if query.order.is_empty() {
-            "it.creation_time DESC, it.experiment"
-        } else {
-            "it.experiment"
-        });
-        push_page(&mut sql, query.limit, query.offset);
-
         let mut tx = self.reading().await?;
-        let rows: Vec<ExperimentRow> = sql.build_query_as().persistent(false).fetch_all(&mut *tx).await?;
-        let page = Page::cut(rows, query.offset, query.limit);
-        let next = page.with(Vec::new());
-        Ok(Page {
-            items: experiments::with_tags(&mut tx, page.items).await?,
-            ..next
-        })
+        let last = match query.order.is_empty() {
+            true => "it.creation_time DESC, it.experiment",
+            false => "it.experiment",
+        };
+        let search = Search {
+            within: |sql: &mut Sql| {
+                sql.push("1 = 1");
+            },
+            conditions: &query.conditions,
+            order: &query.order,
+            view: query.view,
+            last,
+            limit: query.limit,
+            offset: query.offset,
+        };
+        let page = search.keys(&mut tx).await?;
+        Ok(page.with(experiments::by_keys(&mut tx, &page.items).await?))
     }
 }
 
-fn push_view(sql: &mut QueryBuilder<Sqlite>, view: View) {
+/// What every search has.
+struct Search<'a, A, W> {
+    within: W,
+    conditions: &'a [Condition<A>],
+    order: &'a [Order<A>],
+    view: View,
+    last: &'static str,
+    limit: u32,
+    offset: u64,
+}
+
+impl<A: Column, W: Fn(&mut Sql)> Search<'_, A, W> {
+    /// The internal keys of the page: what the rows hold is read for these only, not for all that are compared.
+    async fn keys(&self, tx: &mut Tx) -> Result<Page<i64>, TrackingError> {
+        let fields = self.conditions.iter().map(|it| &it.field);
+        let joined = Joined::of(fields.chain(self.order.iter().map(|it| &it.field)))?;
+        let mut sql = tx.sql(&format!("SELECT it.{}", A::KEY)).composed();
+        joined.push_from(&mut sql);
+        sql.push(" WHERE ");
+        (self.within)(&mut sql);
+        push_view(&mut sql, self.view);
+        for condition in self.conditions {
+            joined.push_condition(&mut sql, condition)?;
+        }
+        sql.push(" ORDER BY ");
+        for order in self.order {
+            joined.push_order(&mut sql, order);
+        }
+        sql.push(self.last);
+        push_page(&mut sql, self.limit, self.offset);
+        let rows = tx.all(sql).await?;
+        let keys = rows.iter().map(|it| it.int(0)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(keys, self.offset, self.limit))
+    }
+}
+
+fn push_view(sql: &mut Sql, view: View) {
     let lifecycle = match view {
         View::ActiveOnly => Lifecycle::Active,
         View::DeletedOnly => Lifecycle::Deleted,
         View::All => return,
     };
-    sql.push(" AND it.lifecycle = ").push_bind(lifecycle.as_str());
+    sql.push(" AND it.lifecycle = ").value(lifecycle.as_str());
 }
 
 /// One more than asked for, to see whether there is more.
-fn push_page(sql: &mut QueryBuilder<Sqlite>, limit: u32, offset: u64) {
-    sql.push(" LIMIT ")
-        .push_bind(i64::from(limit) + 1)
-        .push(" OFFSET ")
-        .push_bind(offset.cast_signed());
+pub(crate) fn push_page(sql: &mut Sql, limit: u32, offset: u64) {
+    sql.push(" LIMIT ").value(i64::from(limit) + 1);
+    sql.push(" OFFSET ").value(offset.cast_signed());
 }

@@ -27,6 +27,7 @@ async fn four_runs() -> (Tracking, TempDir) {
             }],
             params: vec![("algorithm".into(), format!("Trees_{name}"))],
             tags: vec![("team".into(), if name == "a" { "growth" } else { "risk" }.into())],
+            ..Batch::default()
         };
         tracking.log_batch(&run, &batch).await.unwrap();
     }
@@ -63,7 +64,8 @@ async fn conditions_find_what_they_say() {
     let algorithm = || Field::Param("algorithm".into());
     let team = || Field::Tag("team".into());
     check(&it, auc(), Test::Number(NumberTest::Greater, 0.8), "b").await;
-    check(&it, auc(), Test::Number(NumberTest::LessOrEqual, 0.7), "c a").await;
+    check(&it, auc(), Test::Number(NumberTest::LessOrEqual, 0.7), "a").await;
+    check(&it, auc(), Test::Number(NumberTest::NotEqual, 0.7), "c b").await;
     check(&it, team(), Test::NotEqual("growth".into()), "c b").await;
     check(&it, team(), Test::IsNull, "d").await;
     check(&it, team(), Test::In(vec!["growth".into(), "other".into()]), "a").await;

@@ -287,7 +287,7 @@ async fn a_parameter_never_changes() {
             },
         )
         .await;
-    assert!(matches!(twice, Err(TrackingError::Invalid { .. })));
+    assert!(matches!(twice, Err(TrackingError::DuplicateParams { .. })));
     let long = "é".repeat(6001);
     tracking.log_param(&run, "long", &long).await.unwrap();
     tracking.log_param(&run, "long", &long).await.unwrap();
@@ -302,6 +302,7 @@ async fn a_batch_is_written_whole_or_not_at_all() {
         metrics: vec![metric("auc", 0.5, 1, 0)],
         params: vec![("rate".into(), "0.1".into()), ("depth".into(), "7".into())],
         tags: vec![("kind".into(), "x".into())],
+        ..Batch::default()
     };
     assert!(tracking.log_batch(&run, &batch).await.is_err());
     let after = tracking.run(&run).await.unwrap();
@@ -327,6 +328,6 @@ async fn a_batch_as_large_as_allowed_is_taken_and_a_larger_one_is_not() {
     );
     assert!(matches!(
         tracking.log_batch(&run, &batch(1001)).await,
-        Err(TrackingError::Invalid { .. })
+        Err(TrackingError::TooMany { .. })
     ));
 }
