@@ -69,5 +69,5 @@ pub use registry::Registry;
 pub use sign::{PublicKey, Signature, SigningKey};
 pub use streams::StreamedFile;
 pub use verify::VerifyReport;
-pub use view::{ModelState, ModelVersion};
+pub use view::{ModelState, ModelVersion, VersionRow};
 pub use watch::Watcher;

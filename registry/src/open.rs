@@ -33,7 +33,17 @@ impl Registry {
 /// made, and what is written to a folder is on the disk when the call returns.
 pub fn open_store(url: &str) -> Result<Arc<dyn ObjectStore>> {
     make_folder(url)?;
-    Ok(Place::parse(url).connect(url)?.durable)
+    match Place::parse(url) {
+        // As in a bucket, a folder without a file is none: it is not listed, and a file may take its name.
+        Place::Folder(path) => Ok(Arc::new(
+            folder(path, url)?.with_fsync(true).with_automatic_cleanup(true),
+        )),
+        place => Ok(place.connect(url)?.durable),
+    }
+}
+
+fn folder(path: &Path, url: &str) -> Result<LocalFileSystem> {
+    LocalFileSystem::new_with_prefix(path).map_err(|it| failure("open", url, it))
 }
 
 fn make_folder(url: &str) -> Result<()> {
@@ -76,8 +86,8 @@ impl<'a> Place<'a> {
         match self {
             Self::Memory => Ok(Connection::only(Arc::new(InMemory::new()))),
             Self::Folder(path) => {
-                let folder = || LocalFileSystem::new_with_prefix(path).map_err(|it| failure("open", url, it));
-                let (durable, quick) = (Arc::new(folder()?.with_fsync(true)), Arc::new(folder()?));
+                let durable = Arc::new(folder(path, url)?.with_fsync(true));
+                let quick = Arc::new(folder(path, url)?);
                 Ok(Connection { durable, quick })
             }
             Self::Cloud("s3" | "s3a") => s3(url).map(Connection::only),

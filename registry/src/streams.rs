@@ -198,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_streamed_file_is_published_like_one_in_memory() {
-        for size in [0, 5, PART, PART + 1, 3 * PART] {
+        for size in [0, 5, PART + 1] {
             let (store, registry) = (Arc::new(InMemory::new()), Registry::open("memory:").unwrap());
             let version = registry.publish(request(streamed(&store, size).await)).await.unwrap();
             let file = registry.fetch_file(&version, "model.bin").await.unwrap();

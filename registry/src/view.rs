@@ -101,6 +101,23 @@ impl ModelState {
         self.log().live().map(|(number, entry)| self.view(number, entry))
     }
 
+    /// The same to look at and pass over: [`VersionRow::version`] is for those that are kept.
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = VersionRow<'_>> + '_ {
+        self.log().live().map(|(number, entry)| VersionRow {
+            model: self,
+            number,
+            entry,
+        })
+    }
+
+    /// The newest version of each of MLflow's stages that has one, by number; `None` is what was never set.
+    pub fn newest_by_stage(&self) -> Vec<ModelVersion> {
+        let newest = self.log().newest_by_stage();
+        let mut newest: Vec<_> = newest.into_values().map(|(number, it)| self.view(number, it)).collect();
+        newest.sort_by_key(|it| it.version);
+        newest
+    }
+
     /// The version with this number.
     pub fn version(&self, version: u64) -> Result<ModelVersion> {
         let entry = self.log().version(&self.name, version)?;
@@ -152,8 +169,107 @@ impl ModelState {
     }
 }
 
+/// A version where it lies in the state of its model: nothing of it is copied.
+#[derive(Clone, Copy, Debug)]
+pub struct VersionRow<'a> {
+    model: &'a ModelState,
+    number: u64,
+    entry: &'a VersionEntry,
+}
+
+impl<'a> VersionRow<'a> {
+    /// The model's name.
+    pub fn model(&self) -> &'a str {
+        &self.model.name
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Digest of its package.
+    pub fn digest(&self) -> Digest {
+        self.entry.manifest
+    }
+
+    /// Tags.
+    pub fn tags(&self) -> &'a BTreeMap<String, String> {
+        &self.entry.tags
+    }
+
+    /// What the publisher said.
+    pub fn metadata(&self) -> &'a Value {
+        &self.entry.metadata
+    }
+
+    /// MLflow's deprecated stage, if one was ever set.
+    pub fn stage(&self) -> Option<&'a str> {
+        self.entry.stage.as_deref()
+    }
+
+    /// Microseconds since 1970, UTC.
+    pub fn created_at(&self) -> i64 {
+        self.entry.created_at
+    }
+
+    /// Microseconds since 1970, UTC.
+    pub fn updated_at(&self) -> i64 {
+        self.entry.updated_at
+    }
+
+    /// All of it.
+    pub fn version(&self) -> ModelVersion {
+        self.model.view(self.number, self.entry)
+    }
+}
+
 impl fmt::Display for ModelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.model, self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChangeRequest, ModelOp, PublishRequest, Registry, Stamp};
+
+    #[tokio::test]
+    async fn the_newest_of_each_stage_is_found_as_if_every_version_was_looked_at() {
+        let registry = Registry::open("memory:").unwrap();
+        let stamp = Stamp::new("ann", 1);
+        for _ in 0..600 {
+            let request = PublishRequest::new("m", Vec::new(), stamp.clone());
+            registry.publish(request).await.unwrap();
+        }
+        let stage = |version, stage: &str| ModelOp::SetStage {
+            version,
+            stage: stage.to_owned(),
+        };
+        let steps = [
+            vec![stage(1, "Staging"), stage(256, "Production"), stage(257, "Archived")],
+            vec![stage(600, "Production"), stage(599, "Archived")],
+            vec![
+                ModelOp::DeleteVersion { version: 600 },
+                ModelOp::DeleteVersion { version: 598 },
+            ],
+            vec![stage(256, "None"), stage(1, "Production")],
+        ];
+        for ops in steps {
+            let model = registry
+                .change(ChangeRequest::new("m", ops, stamp.clone()))
+                .await
+                .unwrap();
+            let mut naive = BTreeMap::new();
+            for version in model.versions() {
+                naive.insert(version.stage.clone(), version);
+            }
+            let mut naive: Vec<_> = naive.into_values().collect();
+            naive.sort_by_key(|it| it.version);
+            assert_eq!(model.newest_by_stage(), naive);
+            let rows: Vec<_> = model.rows().map(|it| it.version()).collect();
+            assert!(rows.iter().eq(model.versions().collect::<Vec<_>>().iter()));
+        }
     }
 }

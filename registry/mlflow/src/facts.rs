@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use foretell_registry::ModelVersion;
+use foretell_registry::{Digest, ModelVersion, VersionRow};
 use serde_json::{Map, Value, json};
 
 /// The entry of a version's metadata.
@@ -11,7 +11,10 @@ const KEY: &str = "mlflow";
 
 /// The facts of one version, read where they lie.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Facts<'a>(&'a ModelVersion);
+pub(crate) struct Facts<'a> {
+    metadata: &'a Value,
+    digest: Digest,
+}
 
 /// The facts of a version to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,14 +32,20 @@ pub(crate) struct NewFacts {
 
 impl<'a> Facts<'a> {
     pub(crate) fn of(version: &'a ModelVersion) -> Self {
-        Self(version)
+        let (metadata, digest) = (&*version.metadata, version.digest);
+        Self { metadata, digest }
+    }
+
+    pub(crate) fn of_row(row: &VersionRow<'a>) -> Self {
+        let (metadata, digest) = (row.metadata(), row.digest());
+        Self { metadata, digest }
     }
 
     /// Where the files come from: what the client said, else the package by its digest.
     pub(crate) fn source(self) -> Cow<'a, str> {
         match self.said("source") {
             Some(source) => source.into(),
-            None => format!("foretell:/{}", self.0.digest).into(),
+            None => format!("foretell:/{}", self.digest).into(),
         }
     }
 
@@ -47,7 +56,7 @@ impl<'a> Facts<'a> {
 
     /// The run that made the version; training says it in its own place.
     pub(crate) fn run_id(self) -> Option<&'a str> {
-        let trained = || self.0.metadata.get("run_id").and_then(Value::as_str);
+        let trained = || self.metadata.get("run_id").and_then(Value::as_str);
         self.said("run_id").or_else(trained)
     }
 
@@ -60,7 +69,7 @@ impl<'a> Facts<'a> {
     }
 
     fn said(self, key: &str) -> Option<&'a str> {
-        self.0.metadata.get(KEY)?.get(key)?.as_str()
+        self.metadata.get(KEY)?.get(key)?.as_str()
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
+use axum::routing::{get, post};
 use foretell_registry::Registry;
 use foretell_tracking::Tracking;
 use object_store::ObjectStore;
@@ -47,7 +47,7 @@ mod uri;
 mod versions;
 mod wire;
 
-use artifacts::ArtifactStore;
+use artifacts::{ArtifactPath, ArtifactStore};
 use caller::Caller;
 pub use error::{ApiError, ErrorCode};
 pub use foretell_registry::Actor;
@@ -95,12 +95,23 @@ impl MlflowServer {
                 .nest(&format!("{prefix}/2.0/mlflow-artifacts"), files.clone())
                 .route(&info, get(server_info::server_info));
         }
+        if self.test_reset {
+            all = all.route("/__reset", post(reset));
+        }
         all.with_state(Arc::new(Stores {
             registry: self.registry,
             tracking: self.tracking,
             artifacts: ArtifactStore::new(self.artifacts),
         }))
     }
+}
+
+/// POST /__reset: no model, no run, no artifact.
+async fn reset(axum::extract::State(stores): Shared) -> error::ApiResult {
+    stores.registry.clear().await?;
+    stores.tracking.clear().await?;
+    stores.artifacts.delete(&ArtifactPath::default()).await?;
+    Ok(axum::Json(serde_json::json!({})))
 }
 
 impl fmt::Debug for MlflowServer {

@@ -1,12 +1,13 @@
 //! Whose a version's source is, and where its files lie: the rules of MLflow's `create`.
 
 use foretell_registry::{ModelState, ModelVersion};
+use foretell_tracking::LoggedModel;
 
 use crate::Stores;
 use crate::artifacts::ArtifactPath;
 use crate::error::ApiError;
 use crate::facts::{Facts, NewFacts};
-use crate::logged::{LoggedPlace, logged_model};
+use crate::logged::logged_model;
 use crate::model_wire::latest_per_stage;
 use crate::models::is_prompt;
 use crate::source::{Source, Wanted, not_of};
@@ -83,7 +84,7 @@ fn wanted_of(model: &ModelState, wanted: &Wanted) -> Result<ModelVersion, ApiErr
         Wanted::Ref(version) => Ok(model.resolve(version)?),
         Wanted::Stage(word) => {
             let stage = Stage::parse(word)?;
-            let found = latest_per_stage(model).into_values().find(|it| Stage::of(it) == stage);
+            let found = latest_per_stage(model).into_iter().find(|it| Stage::of(it) == stage);
             found.ok_or_else(|| {
                 ApiError::absent(format!(
                     "No versions of model with name '{}' and stage '{word}' found",
@@ -100,9 +101,11 @@ async fn of_logged_model(stores: &Stores, claim: &Claim, source: &Source, id: &s
         _ => not_of(&claim.source, "model_id"),
     })?;
     match source {
-        Source::LoggedModel { id: named } if named == id => Ok(origin(claim, Some(&model), Some(model.uri.clone()))),
+        Source::LoggedModel { id: named } if named == id => {
+            Ok(origin(claim, Some(&model), Some(model.artifact_uri.clone())))
+        }
         Source::Elsewhere => Ok(origin(claim, Some(&model), Some(claim.source.clone()))),
-        Source::Local | Source::Proxied if within(&claim.source, &model.uri) => {
+        Source::Local | Source::Proxied if within(&claim.source, &model.artifact_uri) => {
             Ok(origin(claim, Some(&model), Some(claim.source.clone())))
         }
         Source::Local => Err(not_inside(claim, "model_id")),
@@ -138,8 +141,8 @@ async fn of_run(stores: &Stores, claim: &Claim, source: &Source) -> Result<Origi
 }
 
 /// What holds when the files are at `place`; without one they are found by the source alone.
-fn origin(claim: &Claim, model: Option<&LoggedPlace>, place: Option<String>) -> Origin {
-    let run_of_model = || model.and_then(|it| it.run_id.clone());
+fn origin(claim: &Claim, model: Option<&LoggedModel>, place: Option<String>) -> Origin {
+    let run_of_model = || model.and_then(|it| it.source_run_id.clone());
     let facts = NewFacts {
         source: claim.source.clone(),
         location: Some(place.clone().unwrap_or_else(|| claim.source.clone())),

@@ -1,6 +1,6 @@
 //! Registered models and their versions as MLflow's JSON.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use foretell_registry::{ModelState, ModelVersion};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub(crate) fn registered_model(model: &ModelState) -> Value {
     out.put("last_updated_timestamp", millis(model.updated_at()));
     out.put_text("description", model.description());
     let latest = latest_per_stage(model);
-    out.put_list("latest_versions", latest.values().map(model_version).collect());
+    out.put_list("latest_versions", latest.iter().map(model_version).collect());
     out.put_list("tags", pairs(model.tags()));
     let alias = |(alias, version): (&String, &u64)| json!({ "alias": alias, "version": version.to_string() });
     out.put_list("aliases", model.aliases().iter().map(alias).collect());
@@ -24,14 +24,11 @@ pub(crate) fn registered_model(model: &ModelState) -> Value {
 }
 
 /// The newest version of each stage that has one, by number.
-pub(crate) fn latest_per_stage(model: &ModelState) -> BTreeMap<u64, ModelVersion> {
+pub(crate) fn latest_per_stage(model: &ModelState) -> Vec<ModelVersion> {
     let mut missing = BTreeSet::from(Stage::ALL);
-    let mut latest = BTreeMap::new();
-    for version in model.versions().rev() {
-        if missing.remove(&Stage::of(&version)) {
-            latest.insert(version.version, version);
-        }
-    }
+    let newest = model.newest_by_stage().into_iter().rev();
+    let mut latest: Vec<_> = newest.filter(|it| missing.remove(&Stage::of(it))).collect();
+    latest.reverse();
     latest
 }
 

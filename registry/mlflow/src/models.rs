@@ -92,7 +92,7 @@ pub(crate) async fn latest_versions(State(stores): Shared, args: Args) -> ApiRes
         .collect::<Result<Vec<_>, _>>()?;
     let latest = model_wire::latest_per_stage(&model);
     let asked = latest
-        .values()
+        .iter()
         .filter(|it| stages.is_empty() || stages.contains(&Stage::of(it)));
     let asked = asked.map(model_wire::model_version).collect();
     Ok(Json(page::answer("model_versions", asked, None)))

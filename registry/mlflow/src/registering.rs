@@ -14,6 +14,7 @@ use crate::artifacts::{ArtifactPath, StoredFile};
 use crate::error::{ApiError, ApiResult};
 use crate::facts::{Facts, NewFacts, package_uri};
 use crate::lineage::{Claim, Files, Origin, settle};
+use crate::logged::note_version;
 use crate::models::is_prompt;
 use crate::{Caller, Shared, Stores, model_wire, models, versions};
 
@@ -52,6 +53,12 @@ pub(crate) async fn create(State(stores): Shared, caller: Caller, args: Args) ->
         ..PublishRequest::new(name, Vec::new(), caller.stamp())
     };
     let version = stores.registry.publish(request).await?;
+    if let Some(id) = Facts::of(&version).model_id()
+        && let Err(error) = note_version(&stores, id, name, version.version).await
+    {
+        // The version is there: an error would make the client register it once more.
+        tracing::warn!(%error, model_id = id, %version, "the logged model does not name its version");
+    }
     Ok(Json(json!({ "model_version": model_wire::model_version(&version) })))
 }
 

@@ -1,6 +1,6 @@
 //! MLflow's stages: deprecated since aliases, and still sent by clients.
 
-use foretell_registry::ModelVersion;
+use foretell_registry::{ModelVersion, VersionRow};
 
 use crate::error::ApiError;
 
@@ -38,7 +38,14 @@ impl Stage {
 
     /// Where the version is; what no client set is `None`.
     pub(crate) fn of(version: &ModelVersion) -> Self {
-        let word = version.stage.as_deref();
+        Self::of_word(version.stage.as_deref())
+    }
+
+    pub(crate) fn of_row(row: &VersionRow<'_>) -> Self {
+        Self::of_word(row.stage())
+    }
+
+    fn of_word(word: Option<&str>) -> Self {
         word.and_then(|it| Self::parse(it).ok()).unwrap_or(Self::None)
     }
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use foretell_registry::{ChangeRequest, ModelOp, ModelState, ModelVersion, RegistryError, check_tag};
+use foretell_registry::{ChangeRequest, ModelOp, ModelState, ModelVersion, RegistryError, VersionRow, check_tag};
 use serde_json::json;
 
 use crate::args::Args;
@@ -74,11 +74,12 @@ pub(crate) async fn search(State(stores): Shared, args: Args) -> ApiResult {
     let filter = CatalogFilter::of_versions(args.text("filter")?.unwrap_or(""))?;
     let limit = args.max_results(MAX_RESULTS, MAX_RESULTS)?;
     let models = models::candidates(&stores, &filter).await?;
-    let versions = models.iter().flat_map(|it| it.versions());
-    let mut versions: Vec<ModelVersion> = versions.filter(|it| filter.takes_version(it)).collect();
-    sort_versions(&mut versions, &args.texts("order_by")?)?;
-    let (versions, next) = page::cut(versions, page::offset(&args)?, limit);
-    let versions = versions.iter().map(model_wire::model_version).collect();
+    // Nothing is copied but what is on the page.
+    let rows = models.iter().flat_map(ModelState::rows);
+    let mut rows: Vec<VersionRow<'_>> = rows.filter(|it| filter.takes_version(it)).collect();
+    sort_versions(&mut rows, &args.texts("order_by")?)?;
+    let (rows, next) = page::cut(rows, page::offset(&args)?, limit);
+    let versions = rows.iter().map(|it| model_wire::model_version(&it.version())).collect();
     Ok(Json(page::answer("model_versions", versions, next)))
 }
 
@@ -151,9 +152,9 @@ fn moves(model: &ModelState, version: u64, stage: Stage, archive: bool) -> Resul
     let mut ops = vec![to(version, stage)];
     if archive {
         let there = model
-            .versions()
-            .filter(|it| it.version != version && Stage::of(it) == stage);
-        ops.extend(there.map(|it| to(it.version, Stage::Archived)));
+            .rows()
+            .filter(|it| it.number() != version && Stage::of_row(it) == stage);
+        ops.extend(there.map(|it| to(it.number(), Stage::Archived)));
     }
     Ok(ops)
 }

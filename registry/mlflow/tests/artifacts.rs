@@ -252,3 +252,70 @@ async fn clients_that_ask_for_parts_or_addresses_are_told_to_do_without() {
     let answer = client.post("artifacts/presigned-upload-url", body).await;
     refused(answer, 400, INVALID, "proxied artifact storage");
 }
+
+#[tokio::test]
+async fn web_pages_read_and_write_files_by_what_they_belong_to() {
+    let client = Client::new().await;
+    let run = client.run().await;
+    let path = format!("/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run}&path=plots/a.txt");
+    let send = |path: String, body: Vec<u8>| client.send(Request::post(path).body(Body::from(body)).unwrap());
+    assert_eq!(send(path.clone(), b"drawn".to_vec()).await.0, 200);
+    let answer = client
+        .found(&format!("get-artifact?run_id={run}&path=plots/a.txt"))
+        .await;
+    assert_eq!(answer, "drawn");
+    let large = send(path, vec![0; 10 * 1024 * 1024 + 1]).await;
+    refused(large, 400, INVALID, "Max size is 10MB");
+    for (query, message) in [
+        ("", "run_uuid"),
+        (&format!("run_uuid={run}")[..], "path"),
+        (&format!("run_uuid={run}&path=../x")[..], "Invalid path"),
+    ] {
+        let answer = send(format!("/ajax-api/2.0/mlflow/upload-artifact?{query}"), b"x".to_vec()).await;
+        refused(answer, 400, INVALID, message);
+    }
+    client.publish("m", 1, Value::Null).await;
+    let answer = client
+        .found("model-versions/get-artifact?name=m&version=1&path=model.bin")
+        .await;
+    assert_eq!(answer, "m 1");
+    let made = client
+        .done("logged-models", json!({"experiment_id": "0", "name": "x"}))
+        .await;
+    let info = &made["model"]["info"];
+    let (id, uri) = (
+        info["model_id"].as_str().unwrap(),
+        info["artifact_uri"].as_str().unwrap(),
+    );
+    client
+        .upload(&format!("{}/d/MLmodel", &uri["mlflow-artifacts:/".len()..]), "flavors")
+        .await;
+    let answer = client.found(&format!("logged-models/{id}/artifacts/directories")).await;
+    assert_eq!((said(&answer).as_str(), &answer["root_uri"]), ("d/", &json!(uri)));
+    let listed = format!("logged-models/{id}/artifacts/directories?artifact_directory_path=d");
+    assert_eq!(said(&client.found(&listed).await), "d/MLmodel 7");
+    let file = format!("logged-models/{id}/artifacts/files?artifact_file_path=d%2FMLmodel");
+    assert_eq!(client.found(&file).await, "flavors");
+}
+
+#[tokio::test]
+async fn a_reset_leaves_nothing_and_is_not_there_unless_asked_for() {
+    let client = Client::new().await;
+    let run = client.run().await;
+    client.upload(&format!("0/{run}/artifacts/a"), "1").await;
+    client.publish("m", 1, Value::Null).await;
+    let reset = || Request::post("/__reset").body(Body::empty()).unwrap();
+    for _ in 0..2 {
+        let (status, answer) = client.send(reset()).await;
+        assert_eq!((status.as_u16(), answer), (200, json!({})));
+        assert_eq!(client.found("registered-models/search").await, json!({}));
+        assert_eq!(client.get(&format!("runs/get?run_id={run}")).await.0, 404);
+        assert_eq!(listed(&client, "").await, "");
+        let experiment = client.found("experiments/get?experiment_id=0").await;
+        assert_eq!(experiment["experiment"]["name"], "Default");
+    }
+    client.publish("m", 1, Value::Null).await;
+    assert_eq!(client.registry.model("m").await.unwrap().latest().unwrap().version, 1);
+    let status = client.without_reset().await.response(reset()).await.status();
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}

@@ -224,3 +224,54 @@ async fn a_local_path_counts_only_inside_the_runs_own_folder() {
         refused(answer, 400, INVALID, "To use a local path as a model version source");
     }
 }
+
+#[tokio::test]
+async fn a_logged_model_becomes_a_version_and_says_so() {
+    let client = with_model().await;
+    let run = client.run().await;
+    let body = json!({"experiment_id": "0", "name": "churn", "source_run_id": run});
+    let made = client.done("logged-models", body).await;
+    let info = &made["model"]["info"];
+    let (id, uri) = (
+        info["model_id"].as_str().unwrap(),
+        info["artifact_uri"].as_str().unwrap(),
+    );
+    let place = uri.strip_prefix("mlflow-artifacts:/").unwrap();
+    client.upload(&format!("{place}/MLmodel"), "flavors").await;
+    let source = format!("models:/{id}");
+    let (status, answer) = create(&client, json!({"source": source, "model_id": id})).await;
+    assert_eq!(status, 200, "{answer}");
+    let shown = &answer["model_version"];
+    assert_eq!(
+        (&shown["source"], &shown["model_id"], &shown["run_id"]),
+        (&json!(source), &json!(id), &json!(run)),
+        "the run is that of the model"
+    );
+    assert_eq!(
+        files(&client, &published(&client, "m", 1).await).await,
+        "MLmodel=flavors"
+    );
+    assert_eq!(download_uri(&client, "m", 1).await, uri);
+    create(&client, json!({"source": format!("{uri}/MLmodel"), "model_id": id})).await;
+    assert_eq!(
+        files(&client, &published(&client, "m", 2).await).await,
+        "MLmodel=flavors"
+    );
+    let model = client.found(&format!("logged-models/{id}")).await;
+    let tags = model["model"]["info"]["tags"].as_array().unwrap();
+    let noted = tags.iter().find(|it| it["key"] == "mlflow.modelVersions").unwrap();
+    let noted: Value = serde_json::from_str(noted["value"].as_str().unwrap()).unwrap();
+    assert_eq!(noted, json!([{"name": "m", "version": 1}, {"name": "m", "version": 2}]));
+    let nobody = format!("m-{}", "0".repeat(32));
+    for (source, model_id, status, code) in [
+        (source.as_str(), nobody.as_str(), 404, ABSENT),
+        (source.as_str(), "", 400, INVALID),
+        (&format!("models:/{nobody}"), id, 400, INVALID),
+        (&format!("runs:/{run}/model"), id, 400, INVALID),
+        ("mlflow-artifacts:/0/models/other", id, 400, INVALID),
+        ("/etc/passwd", id, 400, INVALID),
+    ] {
+        let answer = create(&client, json!({"source": source, "model_id": model_id})).await;
+        refused(answer, status, code, "");
+    }
+}

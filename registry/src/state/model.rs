@@ -68,6 +68,11 @@ impl ModelLog {
         self.versions.iter().filter(|it| !it.1.deleted)
     }
 
+    /// The newest live version of each stage.
+    pub(crate) fn newest_by_stage(&self) -> BTreeMap<Option<&str>, (u64, &Arc<VersionEntry>)> {
+        self.versions.newest_by_stage()
+    }
+
     /// How many versions were deleted.
     pub(crate) fn n_deleted(&self) -> usize {
         self.versions.deleted()

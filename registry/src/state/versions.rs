@@ -1,6 +1,7 @@
 //! All versions of a model, in chunks that states share in memory and snapshots share in the store: a commit costs the
 //! same however many versions there are.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -30,6 +31,8 @@ struct Chunk {
     digest: OnceLock<Digest>,
     /// Whether those bytes are in the store.
     saved: Arc<AtomicBool>,
+    /// Where the newest live version of each stage is, once that was asked for.
+    newest: OnceLock<BTreeMap<Option<String>, usize>>,
 }
 
 /// What a snapshot says of the versions: where the chunks are.
@@ -92,6 +95,18 @@ impl Versions {
         })
     }
 
+    /// The newest live version of each stage that has one, without a look at every version.
+    pub(crate) fn newest_by_stage(&self) -> BTreeMap<Option<&str>, (u64, &Arc<VersionEntry>)> {
+        let mut newest = BTreeMap::new();
+        for (chunk, it) in self.chunks.iter().enumerate() {
+            for (stage, at) in it.newest() {
+                let number = (chunk * CHUNK + at) as u64 + 1;
+                newest.insert(stage.as_deref(), (number, &it.entries[*at]));
+            }
+        }
+        newest
+    }
+
     pub(crate) fn root(&self) -> VersionsRoot {
         let chunks = self.chunks.iter().map(|it| it.digest()).collect();
         VersionsRoot { chunks }
@@ -131,6 +146,13 @@ impl Chunk {
         self.digest.get().copied().unwrap_or_else(|| self.encode().0)
     }
 
+    fn newest(&self) -> &BTreeMap<Option<String>, usize> {
+        self.newest.get_or_init(|| {
+            let live = self.entries.iter().enumerate().filter(|it| !it.1.deleted);
+            live.map(|(at, it)| (it.stage.clone(), at)).collect()
+        })
+    }
+
     fn part(&self) -> Part {
         let (digest, bytes) = self.encode();
         let saved = self.saved.clone();
@@ -146,6 +168,7 @@ impl Chunk {
             entries,
             digest: digest.into(),
             saved: Arc::new(true.into()),
+            newest: OnceLock::new(),
         })
     }
 }
@@ -154,6 +177,7 @@ impl Chunk {
 fn edited(chunk: &mut Arc<Chunk>) -> &mut Chunk {
     let chunk = Arc::make_mut(chunk);
     (chunk.digest, chunk.saved) = (OnceLock::new(), Arc::default());
+    chunk.newest = OnceLock::new();
     chunk
 }
 

@@ -1,4 +1,4 @@
-//! The files of runs, logged models and packages, as MLflow's artifacts proxy.
+//! The files of runs, logged models and packages: MLflow's artifacts proxy, and what its web pages ask for.
 
 mod listing;
 mod packages;
@@ -36,6 +36,17 @@ pub(crate) fn proxy_routes() -> Router<Arc<Stores>> {
 pub(crate) fn api_routes() -> Router<Arc<Stores>> {
     Router::new()
         .route("/artifacts/list", get(listing::of_run))
+        .route(
+            "/logged-models/{model_id}/artifacts/directories",
+            get(listing::of_logged_model),
+        )
+        .route(
+            "/logged-models/{model_id}/artifacts/files",
+            get(listing::file_of_logged_model),
+        )
+        .route("/get-artifact", get(listing::file_of_run))
+        .route("/model-versions/get-artifact", get(listing::file_of_version))
+        .route("/upload-artifact", post(listing::upload_to_run))
         .route(
             "/artifacts/presigned-upload-url",
             post(proxy::no_presigned_url_for_proxied),

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use foretell_registry::{ModelState, ModelVersion};
+use foretell_registry::{ModelState, VersionRow};
 use foretell_tracking::{NumberTest, Test};
 
 use super::parse::{self, Clause};
@@ -72,15 +72,15 @@ impl CatalogFilter {
         is_prompt(model.tags()) == self.prompts && self.clauses.iter().all(holds)
     }
 
-    pub(crate) fn takes_version(&self, version: &ModelVersion) -> bool {
+    pub(crate) fn takes_version(&self, version: &VersionRow<'_>) -> bool {
         let holds = |(subject, test): &(Subject, Test)| match subject {
-            Subject::Name => text_holds(test, Some(&version.model)),
-            Subject::Tag(key) => text_holds(test, version.tags.get(key).map(String::as_str)),
-            Subject::RunId => text_holds(test, Facts::of(version).run_id()),
-            Subject::SourcePath => text_holds(test, Some(&Facts::of(version).source())),
-            Subject::VersionNumber => number_holds(test, version.version),
+            Subject::Name => text_holds(test, Some(version.model())),
+            Subject::Tag(key) => text_holds(test, version.tags().get(key).map(String::as_str)),
+            Subject::RunId => text_holds(test, Facts::of_row(version).run_id()),
+            Subject::SourcePath => text_holds(test, Some(&Facts::of_row(version).source())),
+            Subject::VersionNumber => number_holds(test, version.number()),
         };
-        is_prompt(&version.tags) == self.prompts && self.clauses.iter().all(holds)
+        is_prompt(version.tags()) == self.prompts && self.clauses.iter().all(holds)
     }
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn sort_models(models: &mut [ModelState], order_by: &[String]) -> Res
 }
 
 /// Orders versions by the keys (newest change first without any), then by name, then newest version first.
-pub(crate) fn sort_versions(versions: &mut [ModelVersion], order_by: &[String]) -> Result<(), ApiError> {
+pub(crate) fn sort_versions(versions: &mut [VersionRow<'_>], order_by: &[String]) -> Result<(), ApiError> {
     let mut keys = order(
         order_by,
         &["name", "version_number", "creation_timestamp", "last_updated_timestamp"],
@@ -108,14 +108,14 @@ pub(crate) fn sort_versions(versions: &mut [ModelVersion], order_by: &[String]) 
     }
     versions.sort_by(|a, b| {
         let compare = |key: &str| match key {
-            "name" => a.model.cmp(&b.model),
-            "version_number" => a.version.cmp(&b.version),
-            "creation_timestamp" => a.created_at.cmp(&b.created_at),
-            _ => a.updated_at.cmp(&b.updated_at),
+            "name" => a.model().cmp(b.model()),
+            "version_number" => a.number().cmp(&b.number()),
+            "creation_timestamp" => a.created_at().cmp(&b.created_at()),
+            _ => a.updated_at().cmp(&b.updated_at()),
         };
         by_keys(&keys, compare)
-            .then_with(|| a.model.cmp(&b.model))
-            .then_with(|| b.version.cmp(&a.version))
+            .then_with(|| a.model().cmp(b.model()))
+            .then_with(|| b.number().cmp(&a.number()))
     });
     Ok(())
 }

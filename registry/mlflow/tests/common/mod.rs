@@ -28,6 +28,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn new() -> Self {
+        Self::started(true).await
+    }
+
+    async fn started(test_reset: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let registry = Arc::new(Registry::new(objects.clone()));
@@ -37,7 +41,7 @@ impl Client {
             registry: registry.clone(),
             tracking: tracking.clone(),
             artifacts,
-            test_reset: true,
+            test_reset,
         };
         Self {
             registry,
@@ -46,6 +50,11 @@ impl Client {
             router: server.router(),
             _folder: folder,
         }
+    }
+
+    /// A server that was not started for tests.
+    pub(crate) async fn without_reset(&self) -> Self {
+        Self::started(false).await
     }
 
     /// Publishes a version at this second.

@@ -77,5 +77,6 @@ refused("INVALID_PARAMETER_VALUE", client.get_model_version_by_alias, "churn", "
 refused("RESOURCE_DOES_NOT_EXIST", client.get_registered_model, "nope")
 refused("INVALID_PARAMETER_VALUE", client.set_registered_model_alias, "churn", "v1", "1")
 assert client.get_model_version("churn", "1").current_stage == "None"
-assert client.get_model_version_download_uri("churn", "1").startswith("foretell:/sha256:")
+assert client.get_model_version_download_uri("churn", "1") == "mlflow-artifacts:/foretell/models/churn/1"
+assert client.get_model_version("churn", "1").source.startswith("foretell:/sha256:")
 print("all as expected with mlflow", mlflow.__version__)
