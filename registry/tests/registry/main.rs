@@ -8,6 +8,7 @@ mod damage;
 mod faults;
 mod models;
 mod packages;
+mod random;
 mod stores;
 mod trust;
 mod watching;
