@@ -17,6 +17,7 @@ pub enum ErrorCode {
     PermissionDenied,
     NotImplemented,
     InvalidState,
+    DataLoss,
     InternalError,
     TemporarilyUnavailable,
 }
@@ -33,6 +34,7 @@ impl ErrorCode {
             Self::PermissionDenied => ("PERMISSION_DENIED", StatusCode::FORBIDDEN),
             Self::NotImplemented => ("NOT_IMPLEMENTED", StatusCode::NOT_IMPLEMENTED),
             Self::InvalidState => ("INVALID_STATE", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::DataLoss => ("DATA_LOSS", StatusCode::INTERNAL_SERVER_ERROR),
             Self::InternalError => ("INTERNAL_ERROR", StatusCode::INTERNAL_SERVER_ERROR),
             Self::TemporarilyUnavailable => ("TEMPORARILY_UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
         }
@@ -107,6 +109,12 @@ impl From<RegistryError> for ApiError {
             E::AlreadyExists { name } => Self::exists(format!("Registered Model (name={name}) already exists.")),
             E::InvalidName { message } => Self::invalid(message.clone()),
             E::Conflict { .. } => Self::new(ErrorCode::ResourceConflict, error.to_string()),
+            E::Untrusted { .. } => Self::new(ErrorCode::PermissionDenied, error.to_string()),
+            E::Corrupt { what, .. } => {
+                tracing::error!(%error, "an MLflow request met damage");
+                let message = format!("{what} is damaged in the registry's store; the server's log says where");
+                Self::new(ErrorCode::DataLoss, message)
+            }
             it if it.is_not_found() => Self::absent(error.to_string()),
             _ => internal(&error),
         }

@@ -106,7 +106,7 @@ pub(crate) fn package_uri(version: &ModelVersion) -> String {
 }
 
 /// A name as a part of a URI's path.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -224,30 +224,118 @@ async fn bytes_that_are_not_what_was_published_are_never_whole() {
     );
     let body = http_body_util::BodyExt::collect(response.into_body()).await;
     assert!(body.is_err(), "the transfer breaks off");
+    client.lose(&file.sha256.hex()).await;
+    let answer = client
+        .raw("/api/2.0/mlflow-artifacts/artifacts/foretell/models/m/1/model.bin")
+        .await;
+    refused(answer, 500, "DATA_LOSS", "file `model.bin` of m@1 is damaged");
+}
+
+async fn upload_step(client: &Client, step: &str, body: Value) -> (StatusCode, Value) {
+    let request = Request::post(format!("/api/2.0/mlflow-artifacts/mpu/{step}/0/r/artifacts"))
+        .header("content-type", "application/json")
+        .header("authorization", "Bearer t")
+        .header("host", "models.example:8000");
+    client.send(request.body(body.to_string().into()).unwrap()).await
+}
+
+async fn parts_sent(client: &Client, contents: &[&str]) -> (String, Vec<Value>) {
+    let body = json!({"path": "/home/ann/large.bin", "num_parts": contents.len()});
+    let (status, begun) = upload_step(client, "create", body).await;
+    assert_eq!(status, 200, "{begun}");
+    let mut parts = Vec::new();
+    for (credential, content) in begun["credentials"].as_array().unwrap().iter().zip(contents) {
+        assert_eq!(credential["headers"], json!({"Authorization": "Bearer t"}));
+        let path = credential["url"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("http://models.example:8000")
+            .unwrap();
+        let request = Request::put(path).body(Body::from(content.to_string())).unwrap();
+        let response = client.response(request).await;
+        assert_eq!(response.status(), 200);
+        let tag = response.headers()["etag"].to_str().unwrap();
+        parts.push(json!({"part_number": credential["part_number"], "etag": tag, "url": credential["url"]}));
+    }
+    (begun["upload_id"].as_str().unwrap().to_owned(), parts)
 }
 
 #[tokio::test]
-async fn clients_that_ask_for_parts_or_addresses_are_told_to_do_without() {
+async fn a_file_goes_up_in_parts_when_a_client_asks_for_it() {
     let client = Client::new().await;
-    for step in ["create", "complete", "abort"] {
-        let request = Request::post(format!("/api/2.0/mlflow-artifacts/mpu/{step}/0/r/artifacts"));
-        let request = request.header("content-type", "application/json");
-        let answer = client
-            .send(
-                request
-                    .body(json!({"path": "a", "num_parts": 2}).to_string().into())
-                    .unwrap(),
-            )
-            .await;
+    let (id, parts) = parts_sent(&client, &["one ", "two ", "three"]).await;
+    assert_eq!(
+        client.download("0/r/artifacts/large.bin").await.0,
+        404,
+        "not before it is whole"
+    );
+    let body = json!({"path": "/home/ann/large.bin", "upload_id": id, "parts": parts});
+    assert_eq!(upload_step(&client, "complete", body.clone()).await.0, 200);
+    assert_eq!(client.download("0/r/artifacts/large.bin").await.1, "one two three");
+    assert_eq!(listed(&client, "").await, "0/", "the parts are gone");
+    refused(
+        upload_step(&client, "complete", body).await,
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+        "",
+    );
+    let (id, _) = parts_sent(&client, &["never"]).await;
+    let body = json!({"path": "large.bin", "upload_id": id});
+    assert_eq!(upload_step(&client, "abort", body).await.0, 200);
+    assert_eq!(listed(&client, "").await, "0/");
+    for (step, body) in [
+        ("create", json!({"path": "a", "num_parts": 0})),
+        ("create", json!({"path": "a", "num_parts": 10_001})),
+        ("create", json!({"num_parts": 1})),
+        ("create", json!({"path": "..", "num_parts": 1})),
+        ("complete", json!({"path": "a", "upload_id": "x"})),
+        ("abort", json!({"path": "a"})),
+    ] {
+        refused(upload_step(&client, step, body).await, 400, INVALID, "");
+    }
+    for id in ["../../0", "%2e%2e", "x"] {
+        let body = json!({"path": "a", "upload_id": id, "parts": [{"part_number": 1}]});
         refused(
-            answer,
-            501,
-            "NOT_IMPLEMENTED",
-            "Multipart upload is not supported for the current artifact repository",
+            upload_step(&client, "complete", body).await,
+            404,
+            "RESOURCE_DOES_NOT_EXIST",
+            "No such",
         );
     }
-    let answer = client.raw("/api/2.0/mlflow-artifacts/presigned/0/r/a").await;
+}
+
+#[tokio::test]
+async fn a_file_comes_down_in_parts_when_a_client_asks_for_it() {
+    let client = Client::new().await;
+    client.upload("0/r/a%20b.bin", "0123456789").await;
+    let presigned = |path: &str| {
+        let request = Request::get(format!("/api/2.0/mlflow-artifacts/presigned/{path}")).header("host", "h:1");
+        client.send(request.body(Body::empty()).unwrap())
+    };
+    let (_, answer) = presigned("0/r/a%20b.bin").await;
+    let url = "http://h:1/api/2.0/mlflow-artifacts/artifacts/0/r/a%20b.bin";
+    assert_eq!(answer, json!({"url": url, "headers": {}, "file_size": 10}));
+    for (range, status, content, shown) in [
+        ("bytes=2-4", 206, "234", "bytes 2-4/10"),
+        ("bytes=7-99", 206, "789", "bytes 7-9/10"),
+        ("bytes=10-", 416, "", "bytes */10"),
+    ] {
+        let request = Request::get("/api/2.0/mlflow-artifacts/artifacts/0/r/a%20b.bin").header("range", range);
+        let response = client.response(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-range"]),
+            (status, &shown.parse().unwrap())
+        );
+        let body = http_body_util::BodyExt::collect(response.into_body())
+            .await
+            .unwrap()
+            .to_bytes();
+        assert_eq!(body, content, "{range}");
+    }
+    client.publish("m", 1, Value::Null).await;
+    let answer = presigned("foretell/models/m/1/model.bin").await;
     refused(answer, 501, "NOT_IMPLEMENTED", "Multipart download is not supported");
+    refused(presigned("0/nope").await, 404, "RESOURCE_DOES_NOT_EXIST", "");
     let body = json!({"run_id": "r", "path": "a"});
     let answer = client.post("artifacts/presigned-upload-url", body).await;
     refused(answer, 400, INVALID, "proxied artifact storage");

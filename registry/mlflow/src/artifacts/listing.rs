@@ -77,7 +77,7 @@ pub(crate) async fn upload_to_run(
     }
     let run = stores.tracking.run(&text("run_uuid").parse()?).await?;
     let place = root(&run.info.artifact_uri)?.join(&path);
-    let whole = stream::iter([Ok::<_, std::convert::Infallible>(body)]);
+    let whole = stream::iter([Ok(body)]);
     stores.artifacts.put(&place, whole).await?;
     Ok(Json(json!({})))
 }

@@ -1,16 +1,18 @@
 //! The files of runs, logged models and packages: MLflow's artifacts proxy, and what its web pages ask for.
 
 mod listing;
+mod multipart;
 mod packages;
 mod path;
 mod proxy;
+mod range;
 mod store;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 pub(crate) use path::ArtifactPath;
 pub(crate) use store::{ArtifactStore, StoredFile};
@@ -25,10 +27,11 @@ pub(crate) fn proxy_routes() -> Router<Arc<Stores>> {
             "/artifacts/{*path}",
             get(proxy::get).put(proxy::put).delete(proxy::delete),
         )
-        .route("/mpu/create/{*path}", post(proxy::no_multipart_upload))
-        .route("/mpu/complete/{*path}", post(proxy::no_multipart_upload))
-        .route("/mpu/abort/{*path}", post(proxy::no_multipart_upload))
-        .route("/presigned/{*path}", get(proxy::no_presigned_download))
+        .route("/mpu/create/{*path}", post(multipart::create))
+        .route("/mpu/part/{upload}/{number}", put(multipart::put_part))
+        .route("/mpu/complete/{*path}", post(multipart::complete))
+        .route("/mpu/abort/{*path}", post(multipart::abort))
+        .route("/presigned/{*path}", get(proxy::presigned))
         .layer(DefaultBodyLimit::disable())
 }
 

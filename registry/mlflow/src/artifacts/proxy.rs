@@ -3,20 +3,32 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::multipart;
 use super::packages::{self, PackagePath};
 use super::path::ArtifactPath;
-use super::store::Entry;
+use super::range::Wanted;
+use super::store::{Entry, received};
 use crate::args::Args;
 use crate::error::{ApiError, ApiResult, ErrorCode};
+use crate::facts::quoted;
 use crate::{Shared, Stores, page};
 
 /// GET artifacts/<path>
-pub(crate) async fn get(State(stores): Shared, Path(path): Path<String>) -> Result<Response, ApiError> {
-    download(&stores, &ArtifactPath::parse(&path)?).await
+pub(crate) async fn get(
+    State(stores): Shared,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let path = ArtifactPath::parse(&path)?;
+    let range = headers.get(header::RANGE).and_then(|it| it.to_str().ok());
+    match range {
+        Some(range) if PackagePath::of(&path).is_none() => download_part(&stores, &path, range).await,
+        _ => download(&stores, &path).await,
+    }
 }
 
 /// PUT artifacts/<path>
@@ -28,7 +40,7 @@ pub(crate) async fn put(State(stores): Shared, Path(path): Path<String>, body: B
         ));
     }
     writable(&place)?;
-    stores.artifacts.put(&place, body.into_data_stream()).await?;
+    stores.artifacts.put(&place, received(body)).await?;
     Ok(Json(json!({})))
 }
 
@@ -50,16 +62,22 @@ pub(crate) async fn list(State(stores): Shared, args: Args) -> ApiResult {
     Ok(Json(page::answer("files", files(&entries, ""), None)))
 }
 
-/// POST mpu/<step>/<path>: clients then send the file in one piece, which goes to the store in parts all the same.
-pub(crate) async fn no_multipart_upload() -> ApiError {
-    let message = "Multipart upload is not supported for the current artifact repository";
-    ApiError::new(ErrorCode::NotImplemented, message)
-}
-
-/// GET presigned/<path>: clients then read through the proxy.
-pub(crate) async fn no_presigned_download() -> ApiError {
-    let message = "Multipart download is not supported for the current artifact repository";
-    ApiError::new(ErrorCode::NotImplemented, message)
+/// GET presigned/<path>: this server's own address, for clients that read a file in several requests. A package is read
+/// in one, since only the whole of a file can be checked.
+pub(crate) async fn presigned(State(stores): Shared, Path(path): Path<String>, headers: HeaderMap) -> ApiResult {
+    let place = ArtifactPath::parse(&path)?;
+    if PackagePath::of(&place).is_some() {
+        let message = "Multipart download is not supported for the current artifact repository";
+        return Err(ApiError::new(ErrorCode::NotImplemented, message));
+    }
+    let size = stores.artifacts.open(&place).await?.meta.size;
+    let base = multipart::base_address(&headers)?;
+    let parts = place.as_str().split('/').map(quoted).collect::<Vec<_>>();
+    Ok(Json(json!({
+        "url": format!("{base}/artifacts/{}", parts.join("/")),
+        "headers": multipart::proof(&headers),
+        "file_size": size,
+    })))
 }
 
 /// POST artifacts/presigned-{upload,download}-url
@@ -79,13 +97,38 @@ pub(crate) async fn download(stores: &Stores, path: &ArtifactPath) -> Result<Res
             (found.meta.size, Body::from_stream(found.into_stream()))
         }
     };
-    let mut response = body.into_response();
+    Ok(attached(path, StatusCode::OK, size, body))
+}
+
+/// Some bytes of a file in the store.
+async fn download_part(stores: &Stores, path: &ArtifactPath, range: &str) -> Result<Response, ApiError> {
+    let size = stores.artifacts.open(path).await?.meta.size;
+    let part = match Wanted::of(Some(range), size) {
+        Wanted::All => return download(stores, path).await,
+        Wanted::Nothing => {
+            let of = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, of).into_response());
+        }
+        Wanted::Part(part) => part,
+    };
+    let found = stores.artifacts.open_part(path, part.clone()).await?;
+    let body = Body::from_stream(found.into_stream());
+    let mut response = attached(path, StatusCode::PARTIAL_CONTENT, part.end - part.start, body);
+    let shown = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+    let shown = HeaderValue::try_from(shown).expect("digits make a header");
+    response.headers_mut().insert(header::CONTENT_RANGE, shown);
+    Ok(response)
+}
+
+fn attached(path: &ArtifactPath, status: StatusCode, size: u64, body: Body) -> Response {
+    let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, size.into());
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(path.name())));
     headers.insert(header::CONTENT_DISPOSITION, attachment(path.name()));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(response)
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    response
 }
 
 /// What lies in a folder, of a package or of the store.
@@ -111,7 +154,7 @@ pub(crate) fn files(entries: &[Entry], folder: &str) -> Vec<Value> {
     entries.iter().map(file).collect()
 }
 
-fn writable(path: &ArtifactPath) -> Result<(), ApiError> {
+pub(super) fn writable(path: &ArtifactPath) -> Result<(), ApiError> {
     if !packages::is_reserved(path) {
         return Ok(());
     }

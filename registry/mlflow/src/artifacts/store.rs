@@ -1,12 +1,13 @@
 //! Artifacts in an object store: bytes go through in parts, never whole through memory.
 
-use std::fmt::Display;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use object_store::{Error, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use object_store::{Error, GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 
 use super::path::ArtifactPath;
 use crate::error::{ApiError, internal};
@@ -52,10 +53,9 @@ impl ArtifactStore {
 
     /// Writes a file, whatever was there. Until the last byte has come the old one stays; a body that breaks off
     /// leaves nothing.
-    pub(crate) async fn put<S, E>(&self, path: &ArtifactPath, mut body: S) -> Result<(), ApiError>
+    pub(crate) async fn put<S>(&self, path: &ArtifactPath, mut body: S) -> Result<(), ApiError>
     where
-        S: Stream<Item = Result<Bytes, E>> + Unpin,
-        E: Display,
+        S: Stream<Item = Result<Bytes, ApiError>> + Unpin,
     {
         let (mut held, mut size) = (Vec::new(), 0);
         while size < PART {
@@ -64,7 +64,7 @@ impl ArtifactStore {
                 let put = self.store.put(&path.key(), whole).await;
                 return put.map(drop).map_err(|it| failure(path, it));
             };
-            let chunk = chunk.map_err(|it| broken_off(&it))?;
+            let chunk = chunk?;
             size += chunk.len();
             held.push(chunk);
         }
@@ -91,6 +91,27 @@ impl ArtifactStore {
             ))),
             got => got.map_err(|it| failure(path, it)),
         }
+    }
+
+    /// These bytes of a file.
+    pub(crate) async fn open_part(&self, path: &ArtifactPath, part: Range<u64>) -> Result<GetResult, ApiError> {
+        let options = GetOptions {
+            range: Some(part.into()),
+            ..GetOptions::default()
+        };
+        let got = self.store.get_opts(&path.key(), options).await;
+        got.map_err(|it| failure(path, it))
+    }
+
+    /// The bytes of several files, one file after the other.
+    pub(crate) fn one_after_another(self, paths: Vec<ArtifactPath>) -> BoxStream<'static, Result<Bytes, ApiError>> {
+        let opened = stream::iter(paths).then(move |path| self.clone().chunks(path));
+        opened.try_flatten().boxed()
+    }
+
+    async fn chunks(self, path: ArtifactPath) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
+        let found = self.open(&path).await?;
+        Ok(found.into_stream().map_err(move |it| failure(&path, it)).boxed())
     }
 
     /// What lies directly in a folder, sorted by name; nothing for a file and for what is not there.
@@ -160,23 +181,24 @@ impl ArtifactStore {
     }
 }
 
-async fn copy<S, E>(mut body: S, writer: &mut WriteMultipart, path: &ArtifactPath) -> Result<(), ApiError>
+async fn copy<S>(mut body: S, writer: &mut WriteMultipart, path: &ArtifactPath) -> Result<(), ApiError>
 where
-    S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: Display,
+    S: Stream<Item = Result<Bytes, ApiError>> + Unpin,
 {
     while let Some(chunk) = body.next().await {
         writer
             .wait_for_capacity(PARTS_AT_ONCE)
             .await
             .map_err(|it| failure(path, it))?;
-        writer.put(chunk.map_err(|it| broken_off(&it))?);
+        writer.put(chunk?);
     }
     Ok(())
 }
 
-fn broken_off(error: &dyn Display) -> ApiError {
-    ApiError::invalid(format!("The body of the request broke off: {error}"))
+/// The bytes of a request.
+pub(crate) fn received(body: Body) -> impl Stream<Item = Result<Bytes, ApiError>> + Unpin {
+    let broken_off = |it| ApiError::invalid(format!("The body of the request broke off: {it}"));
+    body.into_data_stream().map_err(broken_off)
 }
 
 /// Keys are kept in the spelling of the store; clients get names.

@@ -140,6 +140,12 @@ impl Client {
         self.objects.put(&key.as_str().into(), content).await.unwrap();
     }
 
+    /// Removes a file of a package, behind the registry's back.
+    pub(crate) async fn lose(&self, sha256: &str) {
+        let key = format!("blobs/sha256/{}/{sha256}", &sha256[..2]);
+        self.objects.delete(&key.as_str().into()).await.unwrap();
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
