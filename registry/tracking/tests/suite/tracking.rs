@@ -1,31 +1,12 @@
 //! What experiments, runs, metrics, parameters and tags promise.
 
 use foretell_tracking::{
-    Batch, DEFAULT_EXPERIMENT, ExperimentId, Lifecycle, Metric, NewExperiment, NewRun, RUN_NAME_TAG, RunId, RunStatus,
-    RunUpdate, Tracking, TrackingError,
+    Batch, DEFAULT_EXPERIMENT, ExperimentId, Lifecycle, NewExperiment, NewRun, RUN_NAME_TAG, RunId, RunStatus,
+    RunUpdate, TagOwner, TrackingError,
 };
-use tempfile::TempDir;
 
-async fn opened() -> (Tracking, TempDir) {
-    let folder = TempDir::new().unwrap();
-    let tracking = Tracking::open("sqlite:deep/tracking.db", folder.path()).await.unwrap();
-    (tracking, folder)
-}
-
-async fn with_run() -> (Tracking, RunId, TempDir) {
-    let (tracking, folder) = opened().await;
-    let run = tracking.create_run(&NewRun::new(DEFAULT_EXPERIMENT, 5)).await.unwrap();
-    (tracking, run.info.run_id, folder)
-}
-
-fn metric(key: &str, value: f64, time: i64, step: i64) -> Metric {
-    Metric {
-        key: key.into(),
-        value,
-        time,
-        step,
-    }
-}
+use super::{metric, with_run};
+use crate::opened;
 
 fn named(name: &str) -> NewExperiment {
     NewExperiment {
@@ -37,7 +18,7 @@ fn named(name: &str) -> NewExperiment {
 
 #[tokio::test]
 async fn the_default_experiment_exists_from_the_start() {
-    let (tracking, _folder) = opened().await;
+    let Some(tracking) = opened().await else { return };
     let default = tracking.experiment("0".parse().unwrap()).await.unwrap();
     assert_eq!(
         (default.name.as_str(), default.artifact_location.as_str()),
@@ -52,7 +33,7 @@ async fn the_default_experiment_exists_from_the_start() {
 
 #[tokio::test]
 async fn an_experiment_is_found_by_id_and_by_name() {
-    let (tracking, _folder) = opened().await;
+    let Some(tracking) = opened().await else { return };
     let new = NewExperiment {
         tags: [("team".into(), "growth".into())].into(),
         ..named("churn")
@@ -73,7 +54,7 @@ async fn an_experiment_is_found_by_id_and_by_name() {
 
 #[tokio::test]
 async fn a_name_is_taken_even_by_a_deleted_experiment() {
-    let (tracking, _folder) = opened().await;
+    let Some(tracking) = opened().await else { return };
     let made = tracking.create_experiment(&named("churn")).await.unwrap();
     tracking.delete_experiment(made.id, 8).await.unwrap();
     let error = tracking.create_experiment(&named("churn")).await.unwrap_err();
@@ -84,7 +65,7 @@ async fn a_name_is_taken_even_by_a_deleted_experiment() {
 
 #[tokio::test]
 async fn deleting_an_experiment_takes_its_runs_along_and_back() {
-    let (tracking, _folder) = opened().await;
+    let Some(tracking) = opened().await else { return };
     let churn = tracking.create_experiment(&named("churn")).await.unwrap().id;
     let run = tracking.create_run(&NewRun::new(churn, 5)).await.unwrap().info.run_id;
     tracking.delete_experiment(churn, 8).await.unwrap();
@@ -98,7 +79,7 @@ async fn deleting_an_experiment_takes_its_runs_along_and_back() {
 
 #[tokio::test]
 async fn a_run_begins_running_and_ends_with_a_status() {
-    let (tracking, _folder) = opened().await;
+    let Some(tracking) = opened().await else { return };
     let new = NewRun {
         name: Some("first".into()),
         user_id: "ann".into(),
@@ -130,7 +111,9 @@ async fn a_run_begins_running_and_ends_with_a_status() {
 
 #[tokio::test]
 async fn the_name_of_a_run_and_its_tag_are_one() {
-    let (tracking, run, _folder) = with_run().await;
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
     let made_up = tracking.run(&run).await.unwrap();
     assert_eq!(made_up.info.name.split('-').count(), 3, "{}", made_up.info.name);
     assert_eq!(made_up.tags[RUN_NAME_TAG], made_up.info.name);
@@ -158,7 +141,7 @@ async fn the_name_of_a_run_and_its_tag_are_one() {
 
 #[tokio::test]
 async fn a_run_needs_an_active_experiment() {
-    let (tracking, _folder) = opened().await;
+    let Some(tracking) = opened().await else { return };
     let nowhere: ExperimentId = "12".parse().unwrap();
     let error = tracking.create_run(&NewRun::new(nowhere, 5)).await.unwrap_err();
     assert!(matches!(error, TrackingError::NoExperiment { .. }));
@@ -168,7 +151,9 @@ async fn a_run_needs_an_active_experiment() {
 
 #[tokio::test]
 async fn the_latest_metric_is_of_the_highest_step_then_time_then_value() {
-    let (tracking, run, _folder) = with_run().await;
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
     let metrics = vec![
         metric("auc", 0.9, 3, 1),
         metric("auc", 0.7, 1, 2),
@@ -197,7 +182,9 @@ async fn the_latest_metric_is_of_the_highest_step_then_time_then_value() {
 
 #[tokio::test]
 async fn history_is_in_order_of_time_and_repeats_are_dropped() {
-    let (tracking, run, _folder) = with_run().await;
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
     let all = [
         metric("m", 3.0, 2, 0),
         metric("m", 1.0, 1, 1),
@@ -235,7 +222,9 @@ async fn history_is_in_order_of_time_and_repeats_are_dropped() {
 
 #[tokio::test]
 async fn metrics_keep_every_bit_and_odd_numbers_too() {
-    let (tracking, run, _folder) = with_run().await;
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
     let values = [
         0.1 + 0.2,
         f64::MIN_POSITIVE,
@@ -272,7 +261,9 @@ async fn metrics_keep_every_bit_and_odd_numbers_too() {
 
 #[tokio::test]
 async fn a_parameter_never_changes() {
-    let (tracking, run, _folder) = with_run().await;
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
     tracking.log_param(&run, "depth", "6").await.unwrap();
     tracking.log_param(&run, "depth", "6").await.unwrap();
     let error = tracking.log_param(&run, "depth", "7").await.unwrap_err();
@@ -296,7 +287,9 @@ async fn a_parameter_never_changes() {
 
 #[tokio::test]
 async fn a_batch_is_written_whole_or_not_at_all() {
-    let (tracking, run, _folder) = with_run().await;
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
     tracking.log_param(&run, "depth", "6").await.unwrap();
     let batch = Batch {
         metrics: vec![metric("auc", 0.5, 1, 0)],
@@ -311,7 +304,9 @@ async fn a_batch_is_written_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn a_batch_as_large_as_allowed_is_taken_and_a_larger_one_is_not() {
-    let (tracking, run, _folder) = with_run().await;
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
     let batch = |n: i64| Batch {
         metrics: (0..n).map(|i| metric("loss", 1.5, i, i)).collect(),
         ..Batch::default()
@@ -329,5 +324,121 @@ async fn a_batch_as_large_as_allowed_is_taken_and_a_larger_one_is_not() {
     assert!(matches!(
         tracking.log_batch(&run, &batch(1001)).await,
         Err(TrackingError::TooMany { .. })
+    ));
+}
+
+#[tokio::test]
+async fn an_experiment_is_renamed_and_keeps_its_runs() {
+    let Some(tracking) = opened().await else { return };
+    let id = tracking.create_experiment(&named("churn")).await.unwrap().id;
+    tracking.rename_experiment(id, "churn 2", 9).await.unwrap();
+    let renamed = tracking.experiment(id).await.unwrap();
+    assert_eq!((renamed.name.as_str(), renamed.last_update_time), ("churn 2", 9));
+    let taken = tracking.rename_experiment(id, "Default", 9).await;
+    assert!(matches!(taken, Err(TrackingError::ExperimentExists { .. })));
+    tracking.delete_experiment(id, 10).await.unwrap();
+    let deleted = tracking.rename_experiment(id, "churn 3", 11).await;
+    assert!(matches!(deleted, Err(TrackingError::ExperimentLifecycle { .. })));
+}
+
+#[tokio::test]
+async fn a_tag_is_deleted_once() {
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
+    tracking.set_tag(&run, "team", "crm").await.unwrap();
+    tracking.delete_tag(&run, "team").await.unwrap();
+    assert!(!tracking.run(&run).await.unwrap().tags.contains_key("team"));
+    let gone = tracking.delete_tag(&run, "team").await;
+    assert!(matches!(
+        gone,
+        Err(TrackingError::NoTag {
+            of: TagOwner::Run(_),
+            ..
+        })
+    ));
+    tracking
+        .set_experiment_tag(DEFAULT_EXPERIMENT, "team", "crm")
+        .await
+        .unwrap();
+    tracking
+        .delete_experiment_tag(DEFAULT_EXPERIMENT, "team")
+        .await
+        .unwrap();
+    let gone = tracking.delete_experiment_tag(DEFAULT_EXPERIMENT, "team").await;
+    assert!(matches!(
+        gone,
+        Err(TrackingError::NoTag {
+            of: TagOwner::Experiment(_),
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn a_deleted_run_takes_nothing_until_it_is_restored() {
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
+    for _ in 0..2 {
+        tracking.delete_run(&run).await.unwrap();
+    }
+    let refused = tracking.log_metric(&run, metric("auc", 0.5, 1, 0)).await;
+    assert!(matches!(refused, Err(TrackingError::RunLifecycle { .. })));
+    for _ in 0..2 {
+        tracking.restore_run(&run).await.unwrap();
+    }
+    tracking.log_metric(&run, metric("auc", 0.5, 1, 0)).await.unwrap();
+    let ghost: RunId = "ab".repeat(16).parse().unwrap();
+    assert!(matches!(
+        tracking.delete_run(&ghost).await,
+        Err(TrackingError::NoRun { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_tag_that_is_a_list_grows() {
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
+    for item in [r#"{"a": 1}"#, r#"{"b": "]"}"#] {
+        tracking.append_to_tag(&run, "models", item).await.unwrap();
+    }
+    assert_eq!(
+        tracking.run(&run).await.unwrap().tags["models"],
+        r#"[{"a": 1}, {"b": "]"}]"#
+    );
+    tracking.set_tag(&run, "word", "x").await.unwrap();
+    let refused = tracking.append_to_tag(&run, "word", "1").await;
+    assert!(matches!(refused, Err(TrackingError::Invalid { .. })));
+}
+
+#[tokio::test]
+async fn a_rule_that_is_broken_is_named_with_its_place_in_the_batch() {
+    let Some((tracking, run)) = with_run().await else {
+        return;
+    };
+    let batch = Batch {
+        metrics: vec![metric("fine", 1.0, 1, 0), metric("a$b", 1.0, 1, 0)],
+        ..Batch::default()
+    };
+    let refused = tracking.log_batch(&run, &batch).await.unwrap_err();
+    assert!(
+        matches!(&refused, TrackingError::Invalid { field, .. } if field == "metrics[1].name"),
+        "{refused}"
+    );
+    let refused = tracking.log_metric(&run, metric("fine", 1.0, -1, 0)).await.unwrap_err();
+    assert!(
+        matches!(&refused, TrackingError::Invalid { field, .. } if field == "timestamp"),
+        "{refused}"
+    );
+    let long = "k".repeat(251);
+    let refused = tracking.log_param(&run, &long, "1").await.unwrap_err();
+    assert!(matches!(
+        refused,
+        TrackingError::TooLong {
+            field: "Param key",
+            limit: 250
+        }
     ));
 }

@@ -4,12 +4,12 @@ use foretell_tracking::{
     Batch, Condition, DEFAULT_EXPERIMENT, ExperimentAttribute, ExperimentQuery, Field, Metric, NewExperiment, NewRun,
     NumberTest, Order, RunAttribute, RunQuery, Test, Tracking, TrackingError, View,
 };
-use tempfile::TempDir;
+
+use crate::{Store, opened};
 
 /// Runs `a` to `d`, started in this order; `d` has nothing logged, `c` has NaN.
-async fn four_runs() -> (Tracking, TempDir) {
-    let folder = TempDir::new().unwrap();
-    let tracking = Tracking::open("sqlite:t.db", folder.path()).await.unwrap();
+async fn four_runs() -> Option<Store> {
+    let tracking = opened().await?;
     let scores = [("a", Some(0.7)), ("b", Some(0.9)), ("c", Some(f64::NAN)), ("d", None)];
     for ((name, score), start) in scores.into_iter().zip(1..) {
         let new = NewRun {
@@ -31,7 +31,7 @@ async fn four_runs() -> (Tracking, TempDir) {
         };
         tracking.log_batch(&run, &batch).await.unwrap();
     }
-    (tracking, folder)
+    Some(tracking)
 }
 
 fn query(conditions: Vec<Condition<RunAttribute>>, order: Vec<Order<RunAttribute>>) -> RunQuery {
@@ -59,7 +59,7 @@ async fn check(tracking: &Tracking, field: Field<RunAttribute>, test: Test, expe
 
 #[tokio::test]
 async fn conditions_find_what_they_say() {
-    let (it, _folder) = four_runs().await;
+    let Some(it) = four_runs().await else { return };
     let auc = || Field::Metric("auc".into());
     let algorithm = || Field::Param("algorithm".into());
     let team = || Field::Tag("team".into());
@@ -98,7 +98,7 @@ async fn conditions_find_what_they_say() {
 
 #[tokio::test]
 async fn a_value_in_a_condition_is_never_read_as_sql() {
-    let (it, _folder) = four_runs().await;
+    let Some(it) = four_runs().await else { return };
     let quote = "x' OR '1' = '1";
     check(&it, Field::Tag("team".into()), Test::Equal(quote.into()), "").await;
     check(&it, Field::Tag(quote.into()), Test::IsNotNull, "").await;
@@ -106,7 +106,7 @@ async fn a_value_in_a_condition_is_never_read_as_sql() {
 
 #[tokio::test]
 async fn a_number_is_not_compared_with_a_text() {
-    let (it, _folder) = four_runs().await;
+    let Some(it) = four_runs().await else { return };
     let condition = Condition {
         field: Field::Metric("auc".into()),
         test: Test::Equal("0.9".into()),
@@ -117,7 +117,7 @@ async fn a_number_is_not_compared_with_a_text() {
 
 #[tokio::test]
 async fn nan_comes_after_numbers_and_missing_comes_last_whatever_the_direction() {
-    let (it, _folder) = four_runs().await;
+    let Some(it) = four_runs().await else { return };
     for (descending, expected) in [(false, "a b c d"), (true, "b a c d")] {
         let order = vec![Order {
             field: Field::Metric("auc".into()),
@@ -134,7 +134,7 @@ async fn nan_comes_after_numbers_and_missing_comes_last_whatever_the_direction()
 
 #[tokio::test]
 async fn pages_follow_each_other_without_gap() {
-    let (it, _folder) = four_runs().await;
+    let Some(it) = four_runs().await else { return };
     let first = RunQuery {
         limit: 3,
         ..RunQuery::of(DEFAULT_EXPERIMENT)
@@ -148,7 +148,7 @@ async fn pages_follow_each_other_without_gap() {
 
 #[tokio::test]
 async fn a_view_shows_active_or_deleted_or_both() {
-    let (it, _folder) = four_runs().await;
+    let Some(it) = four_runs().await else { return };
     let newest = it
         .search_runs(&RunQuery::of(DEFAULT_EXPERIMENT))
         .await
@@ -179,7 +179,7 @@ async fn a_view_shows_active_or_deleted_or_both() {
 
 #[tokio::test]
 async fn experiments_are_searched_by_name_and_tag() {
-    let (it, _folder) = four_runs().await;
+    let Some(it) = four_runs().await else { return };
     for (name, time) in [("churn", 1), ("Churn 2", i64::MAX), ("ltv", 2)] {
         let tags = [("of".into(), name.into())].into();
         it.create_experiment(&NewExperiment {
