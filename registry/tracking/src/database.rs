@@ -129,9 +129,13 @@ impl Tx {
     /// Runs statements without values, divided by semicolons.
     pub(crate) async fn script(&mut self, text: String) -> Result<(), TrackingError> {
         match self {
-            Self::Sqlite(tx) => drop(sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await?),
+            Self::Sqlite(tx) => {
+                sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await?;
+            }
             #[cfg(feature = "postgres")]
-            Self::Postgres(tx) => drop(sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await?),
+            Self::Postgres(tx) => {
+                sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await?;
+            }
         }
         Ok(())
     }

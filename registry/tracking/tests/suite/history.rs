@@ -33,7 +33,7 @@ async fn a_sample_is_spread_evenly_over_the_steps_of_each_run() {
     check(Some(StepRange { start: 10, end: 19 }), 3, &[10, 14, 19]).await;
     check(Some(StepRange { start: 500, end: 600 }), 3, &[]).await;
     let short = tracking
-        .sampled_history(&[short.clone()], "loss", None, 5)
+        .sampled_history(std::slice::from_ref(&short), "loss", None, 5)
         .await
         .unwrap();
     assert_eq!(short.len(), 2);
