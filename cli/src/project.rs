@@ -29,8 +29,10 @@ pub(crate) struct Project {
 pub(crate) struct Checked {
     pub definitions: Definitions,
     pub models: Vec<ModelSpec>,
-    /// SHA-256 of all TOML that training depends on, for lineage.
-    pub digest: String,
+    /// TOML of features/, by path in the project.
+    pub features: Vec<(PathBuf, String)>,
+    /// TOML of models/, by path in the project.
+    pub model_texts: Vec<(PathBuf, String)>,
 }
 
 impl Project {
@@ -60,14 +62,13 @@ impl Project {
         if features.is_empty() {
             bail!("the project has no features/*.toml; `foretell init DIR` shows what they look like");
         }
-        let digest = digest(features.iter().chain(&models));
         let definitions = match Definitions::parse(&features) {
             Ok(definitions) => definitions,
             Err(problems) => return Err(self.with_model_syntax(problems, &models).into()),
         };
         let (mut specs, mut problems) = (Vec::new(), Vec::new());
-        for (file, text) in models {
-            match ModelSpec::parse(file, &text, &definitions) {
+        for (file, text) in &models {
+            match ModelSpec::parse(file.clone(), text, &definitions) {
                 Ok(spec) => specs.push(spec),
                 Err(found) => problems.extend(found.0),
             }
@@ -86,7 +87,8 @@ impl Project {
         let checked = Checked {
             definitions,
             models: specs,
-            digest,
+            features,
+            model_texts: models,
         };
         Ok(Problems::or(problems, checked)?)
     }
@@ -145,6 +147,12 @@ impl Project {
 }
 
 impl Checked {
+    /// The TOML that training a model depends on: all features, and its own.
+    pub(crate) fn texts_of(&self, model: &ModelSpec) -> Vec<(PathBuf, String)> {
+        let own = self.model_texts.iter().filter(|it| it.0 == model.file);
+        self.features.iter().chain(own).cloned().collect()
+    }
+
     /// A model by name.
     pub(crate) fn model(&self, name: &str) -> Result<&ModelSpec> {
         self.models.iter().find(|it| it.name == name).ok_or_else(|| {
@@ -174,15 +182,4 @@ fn sorted(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
-}
-
-fn digest<'a>(texts: impl Iterator<Item = &'a (PathBuf, String)>) -> String {
-    let mut all = Vec::new();
-    for (path, text) in texts {
-        all.extend_from_slice(path.to_string_lossy().as_bytes());
-        all.push(0);
-        all.extend_from_slice(text.as_bytes());
-        all.push(0);
-    }
-    format!("sha256:{}", foretell_registry::Digest::of(&all).hex())
 }

@@ -127,7 +127,7 @@ fn encode(table: &Table, inputs: &[Input], encoder: &Encoder) -> Result<FeatureM
 }
 
 /// Labels as the task learns them, with a note where they were changed.
-fn labels(model: &str, task: Task, label: &[f64]) -> Result<(Vec<f64>, Vec<String>), TrainError> {
+pub(crate) fn labels(model: &str, task: Task, label: &[f64]) -> Result<(Vec<f64>, Vec<String>), TrainError> {
     let (expected, sound): (_, fn(f64) -> bool) = match task {
         Task::BinaryClassification => ("0 or 1", |it| it == 0.0 || it == 1.0),
         _ => ("a finite number", f64::is_finite),

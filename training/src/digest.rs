@@ -21,6 +21,16 @@ pub fn of_training_set(set: &TrainingSet) -> String {
     feed.finish()
 }
 
+/// `sha256:..` of texts and their paths.
+pub fn of_texts(texts: &[(std::path::PathBuf, String)]) -> String {
+    let mut feed = Feed(Sha256::new());
+    for (path, text) in texts {
+        feed.text(&path.to_string_lossy());
+        feed.text(text);
+    }
+    feed.finish()
+}
+
 /// `sha256:..` of a series set: keys, grids, values, marks, covariates, static attributes.
 pub fn of_series_set(set: &SeriesSet) -> String {
     let mut feed = Feed(Sha256::new());

@@ -124,6 +124,19 @@ pub enum TrainError {
         /// `; did you mean ..`, or empty.
         hint: String,
     },
+    /// The rows are not those that a version was trained from.
+    #[error(
+        "model `{model}`: the files do not give the rows that the version was trained from; restore the files of then, or name \
+         them with --data. recorded=`{recorded}`, got=`{got}`"
+    )]
+    DataChanged {
+        /// The model.
+        model: String,
+        /// Digest of the rows then.
+        recorded: String,
+        /// Digest of the rows now.
+        got: String,
+    },
     /// Anything else about the request.
     #[error("model `{model}`: {reason}")]
     Request {

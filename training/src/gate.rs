@@ -53,6 +53,20 @@ pub fn judge(
     Ok(results)
 }
 
+/// The rules that look at the version alone: what a package may say of itself, since the same data must give the same bytes
+/// whoever is champion.
+pub fn own_rules(rules: &[GateRule]) -> Vec<GateRule> {
+    let alone = |rule: &GateRule| GateRule {
+        not_worse_than_champion_by: None,
+        ..rule.clone()
+    };
+    rules
+        .iter()
+        .filter(|it| it.metric != GateRule::PARITY)
+        .map(alone)
+        .collect()
+}
+
 /// Judges the rules about parity: the share of served values that are what the files say, or why it is not known.
 pub fn judge_parity(rules: &[GateRule], measured: Option<Result<f64, &str>>) -> Vec<GateResult> {
     let rules = rules.iter().filter(|it| it.metric == GateRule::PARITY);

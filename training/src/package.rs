@@ -131,11 +131,16 @@ pub fn finite(metrics: &Metrics) -> Metrics {
         .collect()
 }
 
+/// The code that trains, `foretell 0.1.0`.
+pub fn code() -> &'static str {
+    concat!("foretell ", env!("CARGO_PKG_VERSION"))
+}
+
 fn lineage(origin: &Origin, n_train: usize, n_test: usize) -> Lineage {
     Lineage {
         data: origin.data.clone(),
         definitions: origin.definitions.clone(),
-        code: concat!("foretell ", env!("CARGO_PKG_VERSION")).to_owned(),
+        code: code().to_owned(),
         seed: origin.seed,
         as_of: origin.as_of,
         n_train,

@@ -1,5 +1,7 @@
 //! The package becomes a version; `champion` moves only when every gate holds.
 
+use std::collections::BTreeMap;
+
 use foretell_features::Timestamp;
 use foretell_inference::PackageFiles;
 use foretell_registry::{
@@ -24,6 +26,8 @@ pub struct Publication<'a> {
     pub files: &'a PackageFiles,
     /// Kept as the version's metadata, with the gates.
     pub report: &'a TrainReport,
+    /// The winner's hyperparameters: those given and those found.
+    pub parameters: &'a BTreeMap<String, String>,
     /// How the gates went.
     pub gates: &'a [GateResult],
     /// The run in tracking that it came from.
@@ -72,7 +76,7 @@ pub async fn publish(registry: &Registry, it: Publication<'_>) -> Result<Publish
     let Publication { report, gates, .. } = it;
     let stamp = Stamp::new(it.actor, it.time.0).because("train");
     let mut request = PublishRequest::new(&report.model, package_files(it.files), stamp.clone());
-    request.metadata = json!({ "report": report, "gates": gates });
+    request.metadata = json!({ "report": report, "gates": gates, "hyperparameters": it.parameters });
     if let Some(run) = it.run {
         request.metadata["run_id"] = json!(run.as_str());
     }

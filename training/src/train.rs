@@ -1,5 +1,6 @@
 //! From a model's TOML to a version: the one entry for the command line and for retraining.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use foretell_features::{Timestamp, TrainingSetSpec};
@@ -10,11 +11,12 @@ use foretell_registry::Registry;
 use foretell_tracking::Tracking;
 
 use crate::champion::{recorded, rescore};
-use crate::digest::{of_series_set, of_training_set};
+use crate::definitions::{DefinitionTexts, add_definitions};
+use crate::digest::{of_series_set, of_texts, of_training_set};
 use crate::error::TrainError;
 use crate::fit::{TabularInput, TabularOutcome, train_tabular};
 use crate::forecast::{ForecastTrainInput, train_forecast};
-use crate::gate::{GateResult, Rivals, judge, judge_parity};
+use crate::gate::{GateResult, Rivals, judge, judge_parity, own_rules};
 use crate::metrics::{Metrics, calibration_table};
 use crate::package::{CARD_FILE, Origin, finite, forecast_package, tabular_package};
 use crate::plan::plan;
@@ -46,8 +48,10 @@ pub struct TrainRequest<'a> {
     pub parity: Option<Result<f64, &'a str>>,
     /// Who.
     pub actor: &'a str,
-    /// SHA-256 of the model's and the features' TOML.
-    pub definitions_digest: &'a str,
+    /// TOML of the features and of the model, by path in the project: it travels in the package.
+    pub definitions: &'a DefinitionTexts,
+    /// Digest that the rows must have; anything else is [`TrainError::DataChanged`].
+    pub expect_data: Option<&'a str>,
     /// Hears what is being done.
     pub progress: &'a dyn Progress,
 }
@@ -87,6 +91,13 @@ struct Trained {
     n_test: usize,
 }
 
+impl Trained {
+    fn parameters(&self) -> &BTreeMap<String, String> {
+        let winner = self.candidates.iter().find(|it| it.won);
+        &winner.expect("one candidate won").parameters
+    }
+}
+
 /// Trains a model, judges it, registers it as `challenger`, and makes it `champion` when the gates hold and there is no
 /// champion yet or `promote` is set. A failed gate is an outcome, not an error.
 ///
@@ -100,10 +111,11 @@ pub async fn train(request: TrainRequest<'_>) -> Result<TrainOutcome, TrainError
         None => None,
     };
     let rival = rival.as_ref().map(|(_, files)| files);
-    let trained = outside_runtime(|| match &request.spec.subject {
+    let mut trained = outside_runtime(|| match &request.spec.subject {
         Subject::Tabular(tabular) => train_rows(&request, tabular, rival),
         Subject::Series(_) => train_series(&request, rival),
     })?;
+    add_definitions(&mut trained.files, request.definitions);
     let mut report = TrainReport {
         model: model.clone(),
         version: None,
@@ -125,6 +137,7 @@ pub async fn train(request: TrainRequest<'_>) -> Result<TrainOutcome, TrainError
             let publication = Publication {
                 files: &trained.files,
                 report: &report,
+                parameters: trained.parameters(),
                 gates: &trained.gates,
                 run: run.as_ref(),
                 promote: request.promote,
@@ -151,7 +164,7 @@ pub async fn train(request: TrainRequest<'_>) -> Result<TrainOutcome, TrainError
 }
 
 /// Computes on a thread of its own: the offline engine brings an own runtime, which must not be entered from within another.
-fn outside_runtime<T: Send>(compute: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn outside_runtime<T: Send>(compute: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| match scope.spawn(compute).join() {
         Ok(computed) => computed,
         Err(panic) => std::panic::resume_unwind(panic),
@@ -174,6 +187,7 @@ fn train_rows(
     let set_spec = training_set_spec(tabular, request.as_of);
     let selection = offline.training_selection(&set_spec)?;
     let set = offline.training_set(&set_spec)?;
+    let data = checked_data(request, of_training_set(&set))?;
     let outcome = train_tabular(&TabularInput {
         spec,
         tabular,
@@ -194,6 +208,7 @@ fn train_rows(
         champion: champion.as_ref().map(as_rival),
     };
     let metrics = outcome.best().metrics.clone();
+    let own_gates = judge(&spec.name, spec.task, &own_rules(&spec.gates), &metrics, rivals)?;
     let mut gates = judge(&spec.name, spec.task, &spec.gates, &metrics, rivals)?;
     gates.extend(judge_parity(&spec.gates, request.parity));
     let plan = plan(
@@ -202,7 +217,7 @@ fn train_rows(
         &selection,
         &outcome.prepared.inputs,
     );
-    let origin = origin(request, of_training_set(&set));
+    let origin = origin(request, data);
     let candidates = tracked(&outcome);
     let (n_train, n_test) = (outcome.split.train.len(), outcome.split.test.len());
     let algorithm = outcome.best().spec.algorithm.clone();
@@ -217,7 +232,7 @@ fn train_rows(
         spec,
         chosen_by,
         candidates: card_rows(&candidates),
-        gates: &gates,
+        gates: &own_gates,
         importances: &importances,
         calibration,
         notes: &notes,
@@ -245,6 +260,7 @@ fn train_series(request: &TrainRequest<'_>, rival: Option<&PackageFiles>) -> Res
     let series = spec.series().expect("the caller matched the subject");
     progress.stage("reading series", 0, 0);
     let set = offline.series_set(series)?;
+    let data = checked_data(request, of_series_set(&set))?;
     let say = |what: &str| progress.stage(what, 0, 0);
     let outcome = train_forecast(&ForecastTrainInput {
         spec,
@@ -259,8 +275,9 @@ fn train_series(request: &TrainRequest<'_>, rival: Option<&PackageFiles>) -> Res
         baseline,
         champion: champion.as_ref().map(as_rival),
     };
+    let own_gates = judge(&spec.name, spec.task, &own_rules(&spec.gates), &outcome.metrics, rivals)?;
     let gates = judge(&spec.name, spec.task, &spec.gates, &outcome.metrics, rivals)?;
-    let mut files = forecast_package(spec, &outcome, &origin(request, of_series_set(&set)));
+    let mut files = forecast_package(spec, &outcome, &origin(request, data));
     let candidates: Vec<TrackedCandidate> = outcome
         .candidates
         .iter()
@@ -270,7 +287,7 @@ fn train_series(request: &TrainRequest<'_>, rival: Option<&PackageFiles>) -> Res
         spec,
         chosen_by: &outcome.chosen_by,
         candidates: card_rows(&candidates),
-        gates: &gates,
+        gates: &own_gates,
         importances: &[],
         calibration: Vec::new(),
         notes: &outcome.notes,
@@ -286,6 +303,18 @@ fn train_series(request: &TrainRequest<'_>, rival: Option<&PackageFiles>) -> Res
         n_train: outcome.n_train,
         n_test: outcome.n_test,
     })
+}
+
+/// The digest of the rows, if it is the one that is expected.
+fn checked_data(request: &TrainRequest<'_>, digest: String) -> Result<String, TrainError> {
+    match request.expect_data {
+        Some(expected) if expected != digest => Err(TrainError::DataChanged {
+            model: request.spec.name.clone(),
+            recorded: expected.to_owned(),
+            got: digest,
+        }),
+        _ => Ok(digest),
+    }
 }
 
 /// What the offline engine is asked for.
@@ -315,7 +344,7 @@ fn as_rival(it: &Result<Metrics, String>) -> Result<&Metrics, &str> {
 fn origin(request: &TrainRequest<'_>, data: String) -> Origin {
     Origin {
         data,
-        definitions: request.definitions_digest.to_owned(),
+        definitions: of_texts(request.definitions),
         seed: request.seed,
         as_of: request.as_of,
     }

@@ -112,7 +112,8 @@ impl Session {
                 .as_ref()
                 .map(|it| it.as_ref().map(|it| it.share()).map_err(String::as_str)),
             actor: &actor,
-            definitions_digest: &self.checked.digest,
+            definitions: &self.checked.texts_of(spec),
+            expect_data: None,
             progress: &progress,
         };
         Ok(foretell_training::train(request).await?)

@@ -3,5 +3,7 @@
 mod errors;
 mod project;
 mod public_data;
+mod regate;
+mod reproduce;
 mod reproducible;
 mod walk;

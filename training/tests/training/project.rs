@@ -14,13 +14,17 @@ use foretell_training::{Silent, TrainError, TrainOutcome, TrainRequest, train};
 pub(crate) struct Project {
     pub(crate) offline: OfflineStore,
     pub(crate) spec: ModelSpec,
+    texts: Vec<(PathBuf, String)>,
 }
 
 impl Project {
     pub(crate) fn new(features: &str, model: &str, data: &Path) -> Self {
-        let definitions = Definitions::parse(&[("features/it.toml".into(), features.to_owned())]).unwrap();
-        let spec = ModelSpec::parse("models/it/model.toml".into(), model, &definitions).unwrap();
+        let features = (PathBuf::from("features/it.toml"), features.to_owned());
+        let definitions = Definitions::parse(std::slice::from_ref(&features)).unwrap();
+        let file = PathBuf::from("models/it/model.toml");
+        let spec = ModelSpec::parse(file.clone(), model, &definitions).unwrap();
         Self {
+            texts: vec![features, (file, model.to_owned())],
             offline: OfflineStore::open(definitions, data).unwrap(),
             spec,
         }
@@ -47,7 +51,8 @@ impl Project {
             promote,
             parity: None,
             actor: "test",
-            definitions_digest: "sha256:0",
+            definitions: &self.texts,
+            expect_data: None,
             progress: &Silent,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
