@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use foretell_features::Timestamp;
 
 pub(crate) use access::Access;
-pub(crate) use models::Models;
+pub(crate) use models::{Alias, Card, Delete, History, List, Models, Promote, Tag};
 
 /// Train and serve churn, lifetime value, conversion, demand and revenue models from files.
 #[derive(Debug, Parser)]
@@ -61,7 +61,7 @@ pub(crate) enum Verb {
     Features(Features),
     /// Train models: candidates, gates, registry
     Train(Train),
-    /// Registry: list, show, promote, rollback, verify
+    /// Registry: list, show, compare, promote, roll back, reproduce, verify
     #[command(subcommand)]
     Models(Models),
     /// Predict for an entity, a series or rows of a file

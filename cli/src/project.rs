@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use foretell_features::{Definitions, Document, Problem, Problems, Timestamp};
 use foretell_features_offline::OfflineStore;
 use foretell_models::ModelSpec;
+use foretell_registry::Registry;
 use foretell_serving::Clock;
 
 use crate::arguments::Common;
@@ -102,6 +103,16 @@ impl Project {
     pub(crate) fn offline(&self, definitions: Definitions) -> Result<OfflineStore> {
         let store = OfflineStore::open(definitions, &self.settings.data)?;
         Ok(store.keeping(&self.root.join(".foretell")))
+    }
+
+    /// The registry, which must be there.
+    pub(crate) fn registry(&self) -> Result<Registry> {
+        Ok(Registry::open(&self.settings.registry.url)?)
+    }
+
+    /// The registry, made if it is not there.
+    pub(crate) fn registry_or_create(&self) -> Result<Registry> {
+        Ok(Registry::open_or_create(&self.settings.registry.url)?)
     }
 
     /// A path under `.foretell`.

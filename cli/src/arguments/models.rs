@@ -1,29 +1,37 @@
 //! `foretell models ..`, as typed.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::key_value;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Models {
     /// All models, versions and aliases
-    List,
-    /// One version: metrics, lineage, signature
+    List(List),
+    /// One version: who, when, metrics, card, files
     Show {
-        /// `M`, `M@3` or `M@champion`
+        /// `M`, `M@3` or `M@champion` [default: the champion, else the newest]
         model: String,
     },
-    /// Point an alias at a version
-    Promote {
-        /// The model
+    /// The model card that training wrote
+    Card(Card),
+    /// Everything that happened to a model: who, when, why
+    History(History),
+    /// Describe a model or a version
+    Describe {
+        /// `M` for the model, `M@3` for a version
         model: String,
-        /// The version's number
-        version: u64,
-        /// Which alias moves
-        #[arg(long, default_value = "champion")]
-        alias: String,
-        /// Kept in the history
-        #[arg(long)]
-        reason: Option<String>,
+        /// The text, Markdown if you like; an empty one takes the description away
+        text: String,
     },
+    /// Tag a model or a version
+    Tag(Tag),
+    /// Point an alias at a version, or take it away; `champion` moves by `promote`
+    Alias(Alias),
+    /// Point an alias at a version once the gates hold
+    Promote(Promote),
     /// Point an alias back to what it pointed to before
     Rollback {
         /// The model
@@ -35,6 +43,104 @@ pub(crate) enum Models {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Delete a version, or a model with all of them; numbers are not used again, the history stays
+    Delete(Delete),
+    /// What differs between two versions: features, hyperparameters, metrics, signature, data
+    #[command(visible_alias = "diff")]
+    Compare {
+        /// `M@3`
+        a: String,
+        /// `M@4`
+        b: String,
+    },
+    /// Train a version again from what its package says of its origin, and compare bytes
+    Reproduce {
+        /// `M`, `M@3` or `M@champion`
+        model: String,
+    },
     /// Check every digest, every log, every alias
     Verify,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct List {
+    /// Only these, in MLflow's grammar: 'tags.team = "crm" AND name LIKE "ch%"'; a version has its model's tags as well
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Card {
+    /// `M`, `M@3` or `M@champion`
+    pub model: String,
+    /// Where to write it [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct History {
+    /// The model
+    pub model: String,
+    /// Only the moves of this alias
+    #[arg(long, value_name = "ALIAS")]
+    pub alias: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Tag {
+    /// `M` for the model, `M@3` for a version
+    pub model: String,
+    /// Tags to set
+    #[arg(value_name = "K=V", value_parser = key_value, required_unless_present = "remove")]
+    pub tags: Vec<(String, String)>,
+    /// A tag to take away; one each
+    #[arg(long, value_name = "K")]
+    pub remove: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Alias {
+    /// The model
+    pub model: String,
+    /// The version: `3`, `latest`, or another alias
+    #[arg(required_unless_present = "remove", requires = "name")]
+    pub version: Option<String>,
+    /// The alias
+    pub name: Option<String>,
+    /// Take this alias away
+    #[arg(long, value_name = "NAME", conflicts_with = "version")]
+    pub remove: Option<String>,
+    /// Kept in the history
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Promote {
+    /// The model
+    pub model: String,
+    /// The version: `3`, `latest`, or an alias
+    pub version: String,
+    /// Which alias moves; `champion` has to pass the gates
+    #[arg(long, default_value = "champion")]
+    pub alias: String,
+    /// Kept in the history
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Move it though a gate refuses; the history says so
+    #[arg(long, requires = "reason")]
+    pub force: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Delete {
+    /// `M@3` for a version, `M` for the model with all versions
+    pub model: String,
+    /// Kept in the history
+    #[arg(long, required = true)]
+    pub reason: String,
+    /// Delete though an alias points there; the alias goes as well
+    #[arg(long)]
+    pub force: bool,
 }

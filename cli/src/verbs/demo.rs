@@ -9,7 +9,6 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use foretell_features::{Column, Table};
 use foretell_features_offline::write_parquet;
-use foretell_registry::Registry;
 use serde_json::{Value, json};
 
 use super::serve::{Server, wait_for_stop};
@@ -62,7 +61,7 @@ pub(crate) async fn run(common: &Common, verb: Demo) -> Result<ExitCode> {
     let reached = train_all(&session, &company, verb.seed, &say).await?;
     drop(session);
 
-    let registry = Arc::new(Registry::open(&project.settings.registry.url)?);
+    let registry = Arc::new(project.registry()?);
     let server = Server::with_store(&project, &verb.listen, registry, store).await?;
     let questions = questions(&company);
     let answers = ask_all(&server, &questions, &say).await?;

@@ -1,130 +1,97 @@
-//! `foretell models`: what is registered, and who is champion.
+//! `foretell models`: what is registered, what happened to it, and who is champion.
+
+mod card;
+mod compare;
+mod delete;
+mod history;
+mod list;
+mod notes;
+mod promote;
+mod reproduce;
+mod show;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
-use foretell_models::GateRule;
+use foretell_inference::PackageFiles;
 use foretell_registry::{
-    ModelRef, ModelState, ModelVersion, PromoteRequest, Registry, RollbackRequest, Stamp, VerifyReport,
+    ModelRef, ModelState, ModelVersion, Registry, RegistryError, RollbackRequest, Stamp, VerifyReport,
 };
 use foretell_serving::Clock;
-use foretell_training::{GateResult, judge_parity, refusals};
 use serde_json::{Value, json};
 
 use crate::arguments::{Common, Models};
 use crate::output;
 use crate::project::Project;
 
+/// What every verb works on.
+struct Desk {
+    project: Project,
+    registry: Registry,
+    json: bool,
+}
+
 pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
     let project = Project::find(common)?;
-    let registry = Registry::open(&project.settings.registry.url)?;
+    let desk = Desk {
+        registry: project.registry()?,
+        project,
+        json: common.json,
+    };
     match verb {
-        Models::List => list(&registry, common.json).await,
-        Models::Show { model } => show(&registry, &model, common.json).await,
-        Models::Promote {
-            model,
-            version,
-            alias,
-            reason,
-        } => {
-            let mut request = PromoteRequest::new(model, version, &alias, stamp(reason));
-            let gates = parity_gates(&project, &request).await?;
-            if gates.iter().any(|it| !it.passed) {
-                eprintln!("gate refused: {}", refusals(&gates));
-                return Ok(ExitCode::from(output::GATE_REFUSED));
-            }
-            if !gates.is_empty() {
-                request.evidence = json!({ "gates": gates });
-            }
-            moved(&registry.promote(request).await?, &alias, common.json)
-        }
+        Models::List(verb) => list::run(&desk, &verb).await,
+        Models::Show { model } => show::run(&desk, &model).await,
+        Models::Card(verb) => card::run(&desk, &verb).await,
+        Models::History(verb) => history::run(&desk, &verb).await,
+        Models::Describe { model, text } => notes::describe(&desk, &model, text).await,
+        Models::Tag(verb) => notes::tag(&desk, verb).await,
+        Models::Alias(verb) => notes::alias(&desk, verb).await,
+        Models::Promote(verb) => promote::run(&desk, verb).await,
         Models::Rollback { model, alias, reason } => {
             let request = RollbackRequest::new(model, &alias, stamp(reason));
-            moved(&registry.rollback(request).await?, &alias, common.json)
+            moved(&desk.registry.rollback(request).await?, &alias, desk.json)
         }
-        Models::Verify => verify(&registry.verify().await?, common.json),
+        Models::Delete(verb) => delete::run(&desk, verb).await,
+        Models::Compare { a, b } => compare::run(&desk, &a, &b).await,
+        Models::Reproduce { model } => reproduce::run(&desk, &model).await,
+        Models::Verify => verify(&desk.registry.verify().await?, desk.json),
     }
 }
 
-/// A model whose definition asks for parity becomes champion only if what it is served shows it.
-async fn parity_gates(project: &Project, request: &PromoteRequest) -> Result<Vec<GateResult>> {
-    // A registry without definitions beside it asks for nothing; nor does a model that only the registry has.
-    if request.alias != "champion" || !project.root.join("models").is_dir() {
-        return Ok(Vec::new());
+impl Desk {
+    /// The version that is named; without `@` the champion, or the newest where nobody is champion.
+    async fn version(&self, model: &str) -> Result<ModelVersion> {
+        let asked: ModelRef = model.parse()?;
+        let state = self.registry.model(&asked.name).await?;
+        let meant = match (&asked.version, state.alias("champion")) {
+            (None, Err(_)) => state.latest().ok_or(RegistryError::NoVersion { model: asked.name })?,
+            _ => state.resolve(&asked.version_or_champion())?,
+        };
+        Ok(meant)
     }
-    let checked = project.check()?;
-    let Some(model) = checked.models.iter().find(|it| it.name == request.model).cloned() else {
-        return Ok(Vec::new());
-    };
-    if !model.gates.iter().any(|it| it.metric == GateRule::PARITY) {
-        return Ok(Vec::new());
-    }
-    let offline = project.offline(checked.definitions)?;
-    let measured = super::features::measured_parity(project, &offline, &model).await;
-    let share = measured
-        .as_ref()
-        .map(|it| it.as_ref().map(|it| it.share()).map_err(String::as_str));
-    Ok(judge_parity(&model.gates, share))
-}
 
-async fn list(registry: &Registry, as_json: bool) -> Result<ExitCode> {
-    let models = registry.list_models().await?;
-    if as_json {
-        let versions: Vec<Value> = models
-            .iter()
-            .flat_map(|state| state.versions().map(|it| summary(state, &it)))
-            .collect();
-        output::print_json(&versions);
-        return Ok(ExitCode::SUCCESS);
+    async fn files(&self, version: &ModelVersion) -> Result<PackageFiles> {
+        let files = self.registry.fetch(version).await?;
+        Ok(files.into_iter().map(|it| (it.path, it.bytes.to_vec())).collect())
     }
-    let mut rows = vec![
-        ["model", "version", "aliases", "algorithm", "metrics"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for state in &models {
-        for version in state.versions().rev() {
-            let report = &version.metadata["report"];
-            let algorithm = report["algorithm"].as_str().unwrap_or("").to_owned();
-            let aliases = aliases(state, version.version).join(", ");
-            rows.push(vec![
-                state.name.clone(),
-                version.version.to_string(),
-                aliases,
-                algorithm,
-                metrics(&report["metrics"]),
-            ]);
+
+    /// The package's own manifest; a version from elsewhere has none.
+    async fn manifest(&self, version: &ModelVersion) -> Result<Option<Value>> {
+        match self.registry.fetch_file(version, "manifest.json").await {
+            Ok(file) => Ok(serde_json::from_slice(&file.bytes).ok()),
+            Err(RegistryError::UnknownFile { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
-    match rows.len() {
-        1 => output::print_text("no models yet; `foretell train MODEL` registers one\n"),
-        _ => output::print_text(&output::table(&rows)),
-    }
-    Ok(ExitCode::SUCCESS)
-}
 
-async fn show(registry: &Registry, model: &str, as_json: bool) -> Result<ExitCode> {
-    let version = registry.resolve_ref(&model.parse::<ModelRef>()?).await?;
-    let state = registry.model(&version.model).await?;
-    let manifest = registry.fetch_file(&version, "manifest.json").await?;
-    let manifest: Value = serde_json::from_slice(&manifest.bytes)?;
-    if as_json {
-        let mut document = summary(&state, &version);
-        document["manifest"] = manifest;
-        output::print_json(&document);
-        return Ok(ExitCode::SUCCESS);
+    /// One JSON document, or a line.
+    fn say(&self, document: &Value, line: &str) -> ExitCode {
+        match self.json {
+            true => output::print_json(document),
+            false => output::print_text(&format!("{line}\n")),
+        }
+        ExitCode::SUCCESS
     }
-    let card = registry.fetch_file(&version, "card.md").await?;
-    let aliases = aliases(&state, version.version);
-    let head = format!(
-        "{}@{}  {}  {}\n\n",
-        version.model,
-        version.version,
-        aliases.join(", "),
-        version.digest
-    );
-    output::print_text(&(head + &String::from_utf8_lossy(&card.bytes)));
-    Ok(ExitCode::SUCCESS)
 }
 
 fn moved(version: &ModelVersion, alias: &str, as_json: bool) -> Result<ExitCode> {
@@ -161,31 +128,20 @@ fn summary(state: &ModelState, version: &ModelVersion) -> Value {
     document["model"] = json!(state.name);
     document["version"] = json!(version.version);
     document["digest"] = json!(version.digest.to_string());
-    document["aliases"] = json!(aliases(state, version.version));
+    document["aliases"] = json!(version.aliases);
+    document["tags"] = json!(version.tags);
+    document["description"] = json!(version.description);
+    document["created_at"] = json!(time(version.created_at));
+    document["actor"] = json!(version.actor);
+    if let Some(said) = version.metadata.get("mlflow") {
+        document["mlflow"] = said.clone();
+    }
     document
 }
 
-fn aliases(state: &ModelState, version: u64) -> Vec<String> {
-    state
-        .aliases()
-        .iter()
-        .filter(|(_, at)| **at == version)
-        .map(|(alias, _)| alias.clone())
-        .collect()
-}
-
-fn metrics(metrics: &Value) -> String {
-    let Value::Object(metrics) = metrics else {
-        return String::new();
-    };
-    let known = ["roc_auc", "log_loss", "mae", "spearman", "wape", "rmspe", "coverage_90"];
-    let shown = known.iter().filter_map(|name| {
-        metrics
-            .get(*name)
-            .and_then(Value::as_f64)
-            .map(|it| format!("{name} {it:.4}"))
-    });
-    shown.take(3).collect::<Vec<_>>().join("  ")
+/// Microseconds since 1970 as a date and a time, to the second.
+fn time(micros: i64) -> String {
+    foretell_features::Timestamp(micros - micros.rem_euclid(1_000_000)).to_string()
 }
 
 /// Who moves aliases from the command line: the user's name.
@@ -196,7 +152,7 @@ pub(crate) fn actor() -> String {
         .unwrap_or_else(|| "foretell".to_owned())
 }
 
-fn stamp(reason: Option<String>) -> Stamp {
+pub(crate) fn stamp(reason: Option<String>) -> Stamp {
     let stamp = Stamp::new(actor(), Clock::Real.now().0);
     match reason {
         Some(reason) => stamp.because(reason),

@@ -22,7 +22,7 @@ pub(crate) async fn run(common: &Common, verb: Predict) -> Result<ExitCode> {
     }
     let project = Project::find(common)?;
     let model: ModelRef = verb.model.parse()?;
-    let registry = Arc::new(Registry::open(&project.settings.registry.url)?);
+    let registry = Arc::new(project.registry()?);
     let version = registry.resolve(&model.name, &model.version_or_champion()).await?;
     let manifest = registry.fetch_file(&version, "manifest.json").await?;
     let manifest: Value = serde_json::from_slice(&manifest.bytes).context("the package's manifest is damaged")?;

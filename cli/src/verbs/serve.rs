@@ -47,7 +47,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(project: &Project, listen: &Listen) -> Result<Self> {
         // A project without models serves its features.
-        let registry = Arc::new(Registry::open_or_create(&project.settings.registry.url)?);
+        let registry = Arc::new(project.registry_or_create()?);
         let online = open_store(project).await?;
         Self::with_store(project, listen, registry, online).await
     }

@@ -50,6 +50,7 @@ mod wire;
 use artifacts::{ArtifactPath, ArtifactStore};
 use caller::Caller;
 pub use error::{ApiError, ErrorCode};
+pub use filter::VersionFilter;
 pub use foretell_registry::Actor;
 
 /// Bytes of a JSON body: above what MLflow's clients send (1e6 of a batch, a dataset's profile of 16 MiB).

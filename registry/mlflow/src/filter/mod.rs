@@ -7,6 +7,29 @@ mod parse;
 mod tokens;
 mod tracked;
 
+use foretell_registry::ModelVersion;
+
+use crate::error::ApiError;
+
 pub(crate) use catalog::{CatalogFilter, sort_models, sort_versions};
 pub(crate) use logged::{model_conditions, model_order};
 pub(crate) use tracked::{experiment_conditions, experiment_order, run_conditions, run_order};
+
+/// A filter of model versions in MLflow's grammar, for callers who have the versions at hand.
+#[derive(Debug)]
+pub struct VersionFilter(CatalogFilter);
+
+impl VersionFilter {
+    /// Reads `tags.team = "crm" AND name LIKE "ch%"`.
+    ///
+    /// # Errors
+    /// What MLflow's clients are told of the same filter.
+    pub fn parse(filter: &str) -> Result<Self, ApiError> {
+        CatalogFilter::of_versions(filter).map(Self)
+    }
+
+    /// Whether every clause holds of the version.
+    pub fn takes(&self, version: &ModelVersion) -> bool {
+        self.0.takes_version(version)
+    }
+}
