@@ -2,6 +2,7 @@
 
 mod access;
 mod models;
+mod registry;
 
 use std::path::PathBuf;
 
@@ -9,7 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use foretell_features::Timestamp;
 
 pub(crate) use access::Access;
-pub(crate) use models::{Alias, Card, Delete, History, List, Models, Promote, Tag};
+pub(crate) use models::{Alias, Card, Delete, Gc, History, Import, List, Models, Promote, Tag};
+pub(crate) use registry::Registry;
 
 /// Train and serve churn, lifetime value, conversion, demand and revenue models from files.
 #[derive(Debug, Parser)]
@@ -68,6 +70,9 @@ pub(crate) enum Verb {
     Predict(Predict),
     /// Serve predictions over HTTP and gRPC
     Serve(Serve),
+    /// The registry's log and keys: audit, keygen
+    #[command(subcommand)]
+    Registry(Registry),
     /// Who may do what on a server: make a token, list who has one
     #[command(subcommand)]
     Access(Access),
@@ -274,6 +279,9 @@ pub(crate) struct Predict {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub listen: Listen,
+    /// For tests of clients: opens POST /__reset, which empties registry and tracking; only for an empty project, on loopback
+    #[arg(long)]
+    pub test_reset: bool,
 }
 
 /// Addresses to listen on.

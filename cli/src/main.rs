@@ -46,6 +46,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Models(verb) => verbs::models::run(&common, verb).await,
         Verb::Predict(verb) => verbs::predict::run(&common, verb).await,
         Verb::Serve(verb) => verbs::serve::run(&common, verb).await,
+        Verb::Registry(verb) => verbs::registry::run(&common, &verb).await,
         Verb::Access(verb) => verbs::access::run(&common, &verb),
     }
 }

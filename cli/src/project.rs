@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use foretell_features::{Definitions, Document, Problem, Problems, Timestamp};
 use foretell_features_offline::OfflineStore;
 use foretell_models::ModelSpec;
-use foretell_registry::Registry;
+use foretell_registry::{Registry, SigningKey};
 use foretell_serving::Clock;
 
 use crate::arguments::Common;
@@ -105,14 +105,40 @@ impl Project {
         Ok(store.keeping(&self.root.join(".foretell")))
     }
 
-    /// The registry, which must be there.
+    /// The registry, which must be there. Packages that need a signature are not loaded without one.
     pub(crate) fn registry(&self) -> Result<Registry> {
-        Ok(Registry::open(&self.settings.registry.url)?)
+        let settings = &self.settings.registry;
+        Ok(Registry::open(&settings.url)?.trusting(settings.trusted_keys.clone()))
     }
 
-    /// The registry, made if it is not there.
+    /// The same, made if it is not there.
     pub(crate) fn registry_or_create(&self) -> Result<Registry> {
-        Ok(Registry::open_or_create(&self.settings.registry.url)?)
+        let settings = &self.settings.registry;
+        Ok(Registry::open_or_create(&settings.url)?.trusting(settings.trusted_keys.clone()))
+    }
+
+    /// The registry for training: what is published is signed, where the project has a key.
+    pub(crate) fn signing_registry(&self) -> Result<Registry> {
+        let registry = self.registry_or_create()?;
+        Ok(match self.signing_key()? {
+            Some(key) => registry.signing_with(key),
+            None => registry,
+        })
+    }
+
+    /// `[registry] signing_key`, read.
+    pub(crate) fn signing_key(&self) -> Result<Option<SigningKey>> {
+        let Some(place) = &self.settings.registry.signing_key else {
+            return Ok(None);
+        };
+        let pem = match place.strip_prefix("env:") {
+            Some(name) => std::env::var(name)
+                .map_err(|_| anyhow!("`[registry] signing_key` names the variable {name}, which is not set"))?,
+            None => std::fs::read_to_string(place)
+                .with_context(|| format!("cannot read `{place}`, the `[registry] signing_key`"))?,
+        };
+        let key = SigningKey::from_pem(&pem).with_context(|| format!("`[registry] signing_key` `{place}`"))?;
+        Ok(Some(key))
     }
 
     /// A path under `.foretell`.

@@ -10,6 +10,7 @@ mod error;
 mod features;
 pub mod grpc;
 mod http;
+mod lease;
 mod metrics;
 mod oip;
 mod plan;

@@ -14,6 +14,7 @@ use crate::access::Access;
 use crate::error::ServeError;
 use crate::grpc;
 use crate::http::{self, App};
+use crate::lease::Lease;
 use crate::service::{Dependencies, PredictService};
 
 /// Where and how to serve.
@@ -91,10 +92,11 @@ pub async fn start(
     let grpc_addr = grpc.as_ref().map(local).transpose()?;
     let service = PredictService::new(dependencies).await?;
     service.refresh().await?;
+    let lease = Lease::new(&service.dependencies().registry, &http_addr.to_string());
     let (stop, stopped) = watch::channel(false);
     let app = App::new(service.clone(), *limits);
     let mut tasks = vec![
-        tokio::spawn(follow(service.clone(), settings.poll, stopped.clone())),
+        tokio::spawn(follow(service.clone(), settings.poll, lease, stopped.clone())),
         tokio::spawn(serve_http(
             http,
             http::router(app, access.clone(), extra),
@@ -199,16 +201,17 @@ async fn serve_http(listener: TcpListener, router: Router, stopped: watch::Recei
     }
 }
 
-/// Swaps in champions as they move, until the end.
-async fn follow(service: PredictService, poll: Duration, mut stopped: watch::Receiver<bool>) {
+/// Swaps in champions as they move and says what is loaded, until the end.
+async fn follow(service: PredictService, poll: Duration, mut lease: Lease, mut stopped: watch::Receiver<bool>) {
     let mut watcher = service.dependencies().registry.watcher();
     let mut ticks = tokio::time::interval(poll);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            _ = stopped.changed() => return,
+            _ = stopped.changed() => return lease.end().await,
         }
+        lease.renew(&service).await;
         if let Err(error) = service.dependencies().online.refresh().await {
             tracing::warn!(%error, "definitions of views cannot be read; those known go on");
         }

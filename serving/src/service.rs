@@ -2,7 +2,7 @@
 //!
 //! No sockets here. A request runs on one snapshot from beginning to end; the next snapshot is made beside it and swapped in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -186,6 +186,17 @@ impl PredictService {
         // Freeing a model takes time that no I/O thread should spend.
         tokio::task::spawn_blocking(move || drop((before, old)));
         Ok(report)
+    }
+
+    /// Every version in memory: champions, and those that were asked for by name.
+    pub(crate) fn loaded(&self) -> BTreeSet<(String, u64)> {
+        let snapshot = self.snapshot();
+        let champions = snapshot.models.values().filter_map(|it| it.champion.as_ref());
+        let mut loaded: BTreeSet<_> = champions.map(|it| (it.name.clone(), it.version)).collect();
+        let on_demand = self.on_demand();
+        let asked = on_demand.loaded.iter().filter(|(_, (_, cell))| cell.initialized());
+        loaded.extend(asked.map(|((model, version, _), _)| (model.clone(), *version)));
+        loaded
     }
 
     /// Whether every model with a champion can answer.

@@ -127,6 +127,17 @@ impl Server {
         self.child.id()
     }
 
+    /// As an operator stops it; it may finish what it does.
+    pub fn terminate(&mut self) {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(
+            asked.expect("kill runs").success(),
+            "our own child can be asked to stop"
+        );
+        self.child.wait().expect("it stops");
+    }
+
     /// kill -9: nothing is finished, nothing is flushed.
     pub fn kill(&mut self) {
         self.child.kill().expect("our own child can be killed");

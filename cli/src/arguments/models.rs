@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use foretell_features::Span;
 
 use super::key_value;
 
@@ -58,8 +59,57 @@ pub(crate) enum Models {
         /// `M`, `M@3` or `M@champion`
         model: String,
     },
+    /// Write a version as one archive, for another registry or across an air gap
+    Export {
+        /// `M`, `M@3` or `M@champion`
+        model: String,
+        /// Folder for `M-3.tar`, or a file that ends in .tar
+        to: PathBuf,
+    },
+    /// Register the version in an archive
+    Import(Import),
+    /// Sign a version with the project's key
+    Sign {
+        /// `M`, `M@3` or `M@champion`
+        model: String,
+    },
+    /// Give up old versions and clear away files that nothing needs; what an alias or a live server uses stays
+    Gc(Gc),
     /// Check every digest, every log, every alias
     Verify,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Import {
+    /// What `export` wrote
+    pub file: PathBuf,
+    /// The model's name here [default: as in the archive]
+    #[arg(long = "as", value_name = "M")]
+    pub model: Option<String>,
+    /// An alias that points to it; one each
+    #[arg(long, value_name = "ALIAS")]
+    pub alias: Vec<String>,
+    /// Kept in the history
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Gc {
+    /// Only the versions of these models may be given up [default: all]
+    pub models: Vec<String>,
+    /// Give up versions that are none of a model's newest N and have no alias [default: give up none]
+    #[arg(long, value_name = "N")]
+    pub keep_last: Option<u32>,
+    /// Only what is older than this
+    #[arg(long, value_name = "AGE", default_value = "1d")]
+    pub older_than: Span,
+    /// Say what would go, and leave it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Kept in the history
+    #[arg(long)]
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow};
 use foretell_features::document::Section;
 use foretell_features::{Document, Problems, Timestamp};
 use foretell_features_online::{Durability, StorePlace};
+use foretell_registry::PublicKey;
 use foretell_serving::Access;
 
 use super::FILE;
@@ -35,6 +36,10 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Registry {
     pub url: String,
+    /// What training signs with: a PEM file, absolute, or `env:NAME` of a variable that holds its text.
+    pub signing_key: Option<String>,
+    /// Whose signatures a package needs before it is loaded; empty: none.
+    pub trusted_keys: Vec<PublicKey>,
 }
 
 /// `[tracking]`: where experiments are, and the files of their runs.
@@ -105,11 +110,36 @@ impl Settings {
 /// `[registry]`, a folder of the project where nothing is said.
 fn registry_of(document: &Section<'_>, root: &Path) -> Registry {
     let table = document.table("registry");
-    let url = table.as_ref().and_then(|it| it.get::<String>("url"));
+    let text = |key: &str| table.as_ref().and_then(|it| it.get::<String>(key));
+    let (url, signing_key) = (text("url"), text("signing_key"));
+    let trusted_keys = table.as_ref().map(trusted_keys).unwrap_or_default();
     table.iter().for_each(Section::refuse_unknown);
     Registry {
         url: absolute_url(root, url.as_deref().unwrap_or(".foretell/registry")),
+        signing_key: signing_key.map(|it| match it.starts_with("env:") {
+            true => it,
+            false => root.join(it).display().to_string(),
+        }),
+        trusted_keys,
     }
+}
+
+fn trusted_keys(table: &Section<'_>) -> Vec<PublicKey> {
+    let texts = table.get::<Vec<String>>("trusted_keys").unwrap_or_default();
+    let mut keys = Vec::new();
+    for text in &texts {
+        match text.parse::<PublicKey>() {
+            Ok(key) => keys.push(key),
+            Err(error) => table.problem_in_list("trusted_keys", text, error.to_string()),
+        }
+    }
+    if texts.is_empty() && table.has("trusted_keys") {
+        table.problem(
+            "trusted_keys",
+            "an empty list trusts everybody; take it out, or name a key",
+        );
+    }
+    keys
 }
 
 /// `[tracking]`, SQLite and a folder of the project where nothing is said.

@@ -9,5 +9,6 @@ pub(crate) mod ingest;
 pub(crate) mod init;
 pub(crate) mod models;
 pub(crate) mod predict;
+pub(crate) mod registry;
 pub(crate) mod serve;
 pub(crate) mod train;

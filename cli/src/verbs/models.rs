@@ -1,5 +1,6 @@
 //! `foretell models`: what is registered, what happened to it, and who is champion.
 
+mod archive;
 mod card;
 mod compare;
 mod delete;
@@ -9,6 +10,7 @@ mod notes;
 mod promote;
 mod reproduce;
 mod show;
+mod upkeep;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,9 @@ use crate::arguments::{Common, Models};
 use crate::output;
 use crate::project::Project;
 
+/// The alias of the version that serves.
+const CHAMPION: &str = "champion";
+
 /// What every verb works on.
 struct Desk {
     project: Project,
@@ -34,7 +39,11 @@ struct Desk {
 pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
     let project = Project::find(common)?;
     let desk = Desk {
-        registry: project.registry()?,
+        // An archive may be the first thing that a registry gets.
+        registry: match &verb {
+            Models::Import(_) => project.registry_or_create()?,
+            _ => project.registry()?,
+        },
         project,
         json: common.json,
     };
@@ -54,6 +63,10 @@ pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
         Models::Delete(verb) => delete::run(&desk, verb).await,
         Models::Compare { a, b } => compare::run(&desk, &a, &b).await,
         Models::Reproduce { model } => reproduce::run(&desk, &model).await,
+        Models::Export { model, to } => archive::export(&desk, &model, &to).await,
+        Models::Import(verb) => archive::import(&desk, verb).await,
+        Models::Sign { model } => upkeep::sign(&desk, &model).await,
+        Models::Gc(verb) => upkeep::gc(&desk, verb).await,
         Models::Verify => verify(&desk.registry.verify().await?, desk.json),
     }
 }
@@ -63,11 +76,16 @@ impl Desk {
     async fn version(&self, model: &str) -> Result<ModelVersion> {
         let asked: ModelRef = model.parse()?;
         let state = self.registry.model(&asked.name).await?;
-        let meant = match (&asked.version, state.alias("champion")) {
+        let meant = match (&asked.version, state.alias(CHAMPION)) {
             (None, Err(_)) => state.latest().ok_or(RegistryError::NoVersion { model: asked.name })?,
             _ => state.resolve(&asked.version_or_champion())?,
         };
         Ok(meant)
+    }
+
+    /// The same registry for looking only: what nobody vouches for may be seen, not loaded.
+    fn looking(&self) -> Registry {
+        self.registry.clone().trusting(Vec::new())
     }
 
     async fn files(&self, version: &ModelVersion) -> Result<PackageFiles> {
@@ -77,7 +95,7 @@ impl Desk {
 
     /// The package's own manifest; a version from elsewhere has none.
     async fn manifest(&self, version: &ModelVersion) -> Result<Option<Value>> {
-        match self.registry.fetch_file(version, "manifest.json").await {
+        match self.looking().fetch_file(version, "manifest.json").await {
             Ok(file) => Ok(serde_json::from_slice(&file.bytes).ok()),
             Err(RegistryError::UnknownFile { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -133,6 +151,7 @@ fn summary(state: &ModelState, version: &ModelVersion) -> Value {
     document["description"] = json!(version.description);
     document["created_at"] = json!(time(version.created_at));
     document["actor"] = json!(version.actor);
+    document["signatures"] = json!(version.signatures);
     if let Some(said) = version.metadata.get("mlflow") {
         document["mlflow"] = said.clone();
     }
@@ -140,7 +159,7 @@ fn summary(state: &ModelState, version: &ModelVersion) -> Value {
 }
 
 /// Microseconds since 1970 as a date and a time, to the second.
-fn time(micros: i64) -> String {
+pub(crate) fn time(micros: i64) -> String {
     foretell_features::Timestamp(micros - micros.rem_euclid(1_000_000)).to_string()
 }
 

@@ -78,7 +78,7 @@ impl Session {
         let offline = project.offline(checked.definitions.clone())?;
         let registry = match no_register {
             true => None,
-            false => Some(project.registry_or_create()?),
+            false => Some(project.signing_registry()?),
         };
         let tracking = Tracking::open(&project.settings.tracking.url, &project.root).await?;
         Ok(Self {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use foretell_features::{Definitions, Timestamp};
 use foretell_features_online::{Durability, OnlineFeatures, StorePlace};
-use foretell_registry::Registry;
+use foretell_registry::{PublicKey, Registry};
 use foretell_serving::{
     Access, AccessToken, Clock, Dependencies, LogLimits, RequestLog, RunningServer, ServerSettings, start,
 };
@@ -33,7 +33,7 @@ struct Settings {
     #[serde(default)]
     online: Online,
     #[serde(default)]
-    registry: Place,
+    registry: RegistryTable,
     #[serde(default)]
     serving: Serving,
     access: Option<AccessTable>,
@@ -63,8 +63,10 @@ struct Online {
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Place {
+struct RegistryTable {
     url: Option<String>,
+    #[serde(default)]
+    trusted_keys: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,13 +122,7 @@ async fn open(root: &Path, arguments: Arguments) -> Result<RunningServer> {
         )
     })?;
     let settings: Settings = toml::from_str(&text).with_context(|| format!("`{}` is not right", file.display()))?;
-    let url = settings.registry.url.unwrap_or_else(|| ".foretell/registry".to_owned());
-    let is_url = url.contains("://") || url.starts_with("memory:");
-    let registry = Registry::open_or_create(&if is_url {
-        url
-    } else {
-        root.join(url).display().to_string()
-    })?;
+    let registry = settings.registry.open(root)?;
     let place = settings.online.place(root.join(".foretell/online"))?;
     let online = OnlineFeatures::open(place.open().await?).await?;
     let mut dependencies = Dependencies::new(Arc::new(registry), online, Clock::of(settings.project.as_of));
@@ -160,6 +156,23 @@ fn definitions(folder: &Path) -> Result<Definitions> {
     }
     texts.sort();
     Ok(Definitions::parse(&texts)?)
+}
+
+impl RegistryTable {
+    fn open(&self, root: &Path) -> Result<Registry> {
+        let url = self.url.as_deref().unwrap_or(".foretell/registry");
+        let is_url = url.contains("://") || url.starts_with("memory:");
+        let place = if is_url {
+            url.to_owned()
+        } else {
+            root.join(url).display().to_string()
+        };
+        let keys = self.trusted_keys.iter().map(|it| it.parse());
+        let keys = keys
+            .collect::<Result<Vec<PublicKey>, _>>()
+            .context("`[registry] trusted_keys`")?;
+        Ok(Registry::open_or_create(&place)?.trusting(keys))
+    }
 }
 
 impl AccessTable {

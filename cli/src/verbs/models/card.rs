@@ -36,7 +36,7 @@ pub(super) async fn run(desk: &Desk, verb: &Card) -> Result<ExitCode> {
 
 /// The text of the card, where the package has one.
 pub(super) async fn card(desk: &Desk, version: &ModelVersion) -> Result<Option<String>> {
-    match desk.registry.fetch_file(version, "card.md").await {
+    match desk.looking().fetch_file(version, "card.md").await {
         Ok(file) => Ok(Some(String::from_utf8_lossy(&file.bytes).into_owned())),
         Err(RegistryError::UnknownFile { .. }) => Ok(None),
         Err(error) => Err(error.into()),

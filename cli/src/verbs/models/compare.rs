@@ -147,7 +147,7 @@ async fn facts(desk: &Desk, version: &ModelVersion) -> Result<Facts> {
     each(&version.metadata["hyperparameters"], |name, value| {
         say("hyperparameters", name, value.clone())
     });
-    for file in desk.registry.manifest(version).await?.files {
+    for file in desk.looking().manifest(version).await?.files {
         let sha256 = &file.sha256.hex()[..12];
         say(
             "files",

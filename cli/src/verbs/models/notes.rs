@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use foretell_registry::{ChangeRequest, ModelOp, ModelRef, ModelVersion};
 use serde_json::json;
 
-use super::{Desk, stamp};
+use super::{CHAMPION, Desk, stamp};
 use crate::arguments::{Alias, Tag};
 
 pub(super) async fn describe(desk: &Desk, model: &str, text: String) -> Result<ExitCode> {
@@ -41,7 +41,7 @@ pub(super) async fn alias(desk: &Desk, verb: Alias) -> Result<ExitCode> {
         .version
         .context("which version? give its number, or --remove NAME")?;
     let alias = verb.name.context("which alias? name it behind the version")?;
-    if alias == "champion" {
+    if alias == CHAMPION {
         bail!(
             "`champion` moves by `foretell models promote {} {version}`, which asks the gates",
             verb.model

@@ -10,12 +10,10 @@ use foretell_training::{GateResult, Metrics, RegateRequest, judge_parity, loads,
 use serde_json::{Value, json};
 
 use super::notes::named;
-use super::{Desk, moved, stamp};
+use super::{CHAMPION, Desk, moved, stamp};
 use crate::arguments::Promote;
 use crate::output;
 use crate::project::Checked;
-
-const CHAMPION: &str = "champion";
 
 pub(super) async fn run(desk: &Desk, verb: Promote) -> Result<ExitCode> {
     let version = named(desk, &verb.model, &verb.version).await?;
@@ -60,6 +58,7 @@ impl Judged {
 }
 
 async fn judge(desk: &Desk, state: &ModelState, version: &ModelVersion, alias: &str) -> Result<Judged> {
+    desk.registry.check_trust(version).await?;
     if desk.manifest(version).await?.is_none() {
         let note = format!("{version} was not trained here: no gate judges it");
         return Ok(Judged::noted(Vec::new(), note));

@@ -14,7 +14,7 @@ use crate::output;
 pub(super) async fn run(desk: &Desk, model: &str) -> Result<ExitCode> {
     let version = desk.version(model).await?;
     let state = desk.registry.model(&version.model).await?;
-    let files = desk.registry.manifest(&version).await?.files;
+    let files = desk.looking().manifest(&version).await?.files;
     if desk.json {
         let mut document = summary(&state, &version);
         document["manifest"] = json!(desk.manifest(&version).await?);
@@ -25,6 +25,7 @@ pub(super) async fn run(desk: &Desk, model: &str) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = head(&state, &version);
+    text.push_str(&trust(desk, &version).await);
     match card(desk, &version).await? {
         Some(card) => text.push_str(&format!("\n{card}")),
         None => text.push_str(&format!("\n{}", table(&files))),
@@ -56,6 +57,19 @@ fn head(state: &ModelState, version: &ModelVersion) -> String {
         let _ = writeln!(text, "run: {run}");
     }
     text
+}
+
+/// Who vouches for the package, where anybody does or has to.
+async fn trust(desk: &Desk, version: &ModelVersion) -> String {
+    let keys: Vec<&str> = version.signatures.iter().map(|it| it.key_id.as_str()).collect();
+    let signed = match keys.is_empty() {
+        true => String::new(),
+        false => format!("signed by {}\n", keys.join(", ")),
+    };
+    match desk.registry.check_trust(version).await {
+        Ok(()) => signed,
+        Err(error) => format!("{signed}not trusted: {error}\n"),
+    }
 }
 
 fn table(files: &[ManifestFile]) -> String {
