@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{CHURN, CUSTOMER, Project, Said, customers, http};
+use support::{CHURN, CUSTOMER, Project, Said, customers, post_json};
 
 /// Two versions: the first is champion, the second challenger.
 fn twice_trained() -> Project {
@@ -44,19 +44,15 @@ fn champion(project: &Project) -> Value {
 /// A model as a Python script registers it, through the server.
 fn registered_elsewhere(project: &Project, name: &str) {
     let server = project.serve();
-    let (status, answer) = http_json(
+    let (status, answer) = post_json(
         &server.http,
         "/api/2.0/mlflow/registered-models/create",
         &json!({ "name": name }),
     );
     assert_eq!(status, 200, "{answer}");
     let version = json!({ "name": name, "source": "s3://elsewhere/model" });
-    let (status, answer) = http_json(&server.http, "/api/2.0/mlflow/model-versions/create", &version);
+    let (status, answer) = post_json(&server.http, "/api/2.0/mlflow/model-versions/create", &version);
     assert_eq!(status, 200, "{answer}");
-}
-
-fn http_json(address: &str, path: &str, body: &Value) -> (u16, Value) {
-    http(address, "POST", path, &body.to_string())
 }
 
 #[test]

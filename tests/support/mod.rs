@@ -166,14 +166,30 @@ impl Drop for Server {
 
 /// A plain HTTP/1.1 exchange: tests want to see the wire, not a client's idea of it.
 pub fn http(address: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
+    exchange(address, method, path, "", body)
+}
+
+/// POST of a body that says it is JSON, as MLflow's routes ask for.
+pub fn post_json(address: &str, path: &str, body: &Value) -> (u16, Value) {
+    exchange(
+        address,
+        "POST",
+        path,
+        "content-type: application/json\r\n",
+        &body.to_string(),
+    )
+}
+
+fn exchange(address: &str, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(address).expect("the server listens");
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .expect("a timeout can be set");
     let length = body.len();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).expect("the head is sent");
     stream.write_all(body.as_bytes()).expect("the body is sent");
     let mut answer = Vec::new();

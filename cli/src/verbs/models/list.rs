@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use foretell_mlflow::VersionFilter;
-use foretell_registry::{ModelState, ModelVersion};
+use foretell_registry::{ModelState, ModelVersion, VersionRow};
 use serde_json::Value;
 
 use super::{Desk, summary};
@@ -15,15 +15,15 @@ pub(super) async fn run(desk: &Desk, verb: &List) -> Result<ExitCode> {
     let filter = verb.filter.as_deref().map(VersionFilter::parse).transpose();
     let filter = filter.map_err(|error| anyhow!("--filter: {error}"))?;
     let models = desk.registry.list_models().await?;
-    let takes = |state: &ModelState, version: &ModelVersion| {
-        filter
-            .as_ref()
-            .is_none_or(|it| it.takes(&with_tags_of_model(state, version)))
+    let takes = |state: &ModelState, row: &VersionRow<'_>| filter.as_ref().is_none_or(|it| it.takes(state, row));
+    let of = |state: &ModelState| -> Vec<ModelVersion> {
+        let rows = state.rows().filter(|it| takes(state, it));
+        rows.map(|it| it.version()).collect()
     };
     if desk.json {
         let versions = models.iter().flat_map(|state| {
-            let versions = state.versions().filter(move |it| takes(state, it));
-            versions.map(move |it| summary(state, &it))
+            let versions = of(state).into_iter();
+            versions.map(|it| summary(state, &it)).collect::<Vec<Value>>()
         });
         output::print_json(&versions.collect::<Vec<Value>>());
         return Ok(ExitCode::SUCCESS);
@@ -31,7 +31,7 @@ pub(super) async fn run(desk: &Desk, verb: &List) -> Result<ExitCode> {
     let heading = ["model", "version", "aliases", "by", "algorithm", "metrics"].map(str::to_owned);
     let mut rows = vec![heading.to_vec()];
     for state in &models {
-        rows.extend(state.versions().rev().filter(|it| takes(state, it)).map(|it| row(&it)));
+        rows.extend(of(state).iter().rev().map(row));
     }
     match (rows.len(), models.is_empty()) {
         (1, true) => output::print_text("no models yet; `foretell train MODEL` registers one\n"),
@@ -39,16 +39,6 @@ pub(super) async fn run(desk: &Desk, verb: &List) -> Result<ExitCode> {
         _ => output::print_text(&output::table(&rows)),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The version as a filter sees it: what is said of the model holds for each of its versions that says nothing else.
-fn with_tags_of_model(state: &ModelState, version: &ModelVersion) -> ModelVersion {
-    let mut tags = state.tags().clone();
-    tags.extend(version.tags.clone());
-    ModelVersion {
-        tags,
-        ..version.clone()
-    }
 }
 
 fn row(version: &ModelVersion) -> Vec<String> {

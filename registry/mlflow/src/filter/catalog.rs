@@ -1,7 +1,7 @@
 //! Filters and orders of registered models and model versions, evaluated on the registry's folded state.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foretell_registry::{ModelState, VersionRow};
 use foretell_tracking::{NumberTest, Test};
@@ -73,14 +73,19 @@ impl CatalogFilter {
     }
 
     pub(crate) fn takes_version(&self, version: &VersionRow<'_>) -> bool {
+        self.takes_tagged(version, version.tags())
+    }
+
+    /// The same with these tags in place of the version's own.
+    pub(crate) fn takes_tagged(&self, version: &VersionRow<'_>, tags: &BTreeMap<String, String>) -> bool {
         let holds = |(subject, test): &(Subject, Test)| match subject {
             Subject::Name => text_holds(test, Some(version.model())),
-            Subject::Tag(key) => text_holds(test, version.tags().get(key).map(String::as_str)),
+            Subject::Tag(key) => text_holds(test, tags.get(key).map(String::as_str)),
             Subject::RunId => text_holds(test, Facts::of_row(version).run_id()),
             Subject::SourcePath => text_holds(test, Some(&Facts::of_row(version).source())),
             Subject::VersionNumber => number_holds(test, version.number()),
         };
-        is_prompt(version.tags()) == self.prompts && self.clauses.iter().all(holds)
+        is_prompt(tags) == self.prompts && self.clauses.iter().all(holds)
     }
 }
 

@@ -7,7 +7,7 @@ mod parse;
 mod tokens;
 mod tracked;
 
-use foretell_registry::ModelVersion;
+use foretell_registry::{ModelState, VersionRow};
 
 use crate::error::ApiError;
 
@@ -28,8 +28,10 @@ impl VersionFilter {
         CatalogFilter::of_versions(filter).map(Self)
     }
 
-    /// Whether every clause holds of the version.
-    pub fn takes(&self, version: &ModelVersion) -> bool {
-        self.0.takes_version(version)
+    /// Whether every clause holds of the version. What is tagged on its model holds for a version that says nothing else.
+    pub fn takes(&self, model: &ModelState, version: &VersionRow<'_>) -> bool {
+        let mut tags = model.tags().clone();
+        tags.extend(version.tags().clone());
+        self.0.takes_tagged(version, &tags)
     }
 }
