@@ -91,9 +91,18 @@ pub(crate) async fn search(State(stores): Shared, args: Args) -> ApiResult {
         .map(order)
         .collect::<Result<Vec<_>, _>>()?;
     let token = QueryToken::of(&[
-        ("Experiment IDs", format!("{experiments:?}")),
-        ("Filter string", filter.to_owned()),
-        ("Order by", format!("{order:?}")),
+        (
+            "Experiment IDs in the page token do not match the requested experiment IDs",
+            format!("{experiments:?}"),
+        ),
+        (
+            "Filter string in the page token does not match the requested filter string",
+            filter.to_owned(),
+        ),
+        (
+            "Order by in the page token does not match the requested order by",
+            format!("{order:?}"),
+        ),
     ]);
     let query = ModelQuery {
         experiments,

@@ -21,6 +21,11 @@ async fn every_call_of_the_registry_answers_as_mlflow_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_call_of_tracking_answers_as_mlflow_does() {
+    check("tracking_api.py", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_go_up_and_down() {
     let bytes: Vec<u8> = (0..=255).collect();
     check("artifacts.py", &[("published", &bytes)]).await;

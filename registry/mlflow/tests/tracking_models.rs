@@ -187,7 +187,10 @@ async fn logged_models_are_searched_and_a_token_fits_its_query_only() {
     let rest = found(json!({"order_by": by_auc(true), "max_results": 2, "page_token": token})).await;
     assert_eq!((names(&rest).as_str(), rest.get("next_page_token")), ("b", None));
     for (part, message) in [
-        (json!({"page_token": token}), "Order by in the page token do not match"),
+        (
+            json!({"page_token": token}),
+            "Order by in the page token does not match",
+        ),
         (
             json!({"page_token": token, "order_by": by_auc(true), "filter": "name = 'a'"}),
             "Filter string in the page",
