@@ -55,7 +55,7 @@ const LEAVES: [(&str, &[&str]); 10] = [
     ("fjall", &["features-online"]),
     ("rdkafka", &["features-online"]),
     ("redis", &["features-online"]),
-    ("object_store", &["registry", "features-offline"]),
+    ("object_store", &["registry", "mlflow", "features-offline"]),
     ("axum", &["serving", "mlflow", "cli"]),
     ("tonic", &["serving", "cli"]),
 ];
@@ -152,9 +152,21 @@ fn metadata() -> Metadata {
             .join("../Cargo.toml");
     MetadataCommand::new()
         .manifest_path(manifest)
-        .other_options(["--offline".to_owned()])
+        // What only other systems need was never fetched here.
+        .other_options(["--offline", "--filter-platform", &host()].map(str::to_owned))
         .exec()
         .expect("cargo metadata runs")
+}
+
+/// `x86_64-unknown-linux-gnu`.
+fn host() -> String {
+    let said = std::process::Command::new("rustc")
+        .arg("-vV")
+        .output()
+        .expect("rustc runs");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let host = said.lines().find_map(|it| it.strip_prefix("host: "));
+    host.expect("rustc says what it runs on").to_owned()
 }
 
 /// `foretell-features-online` is the room `features-online`, the binary's crate is `cli`.

@@ -189,6 +189,10 @@ fn promotion_asks_the_gates_of_today() {
     assert_eq!(champion(&project), json!(1));
     assert_eq!(promote(&["--force"]).code, Some(2), "who forces says why");
     fails(&promote(&["--alias", "latest"]), 1, &["reserved"]);
+    succeeds(
+        &project.run(&["models", "promote", "churn", "1"]),
+        &["champion is version 1 already"],
+    );
     assert_eq!(promote(&["--alias", "shadow"]).code, Some(0), "only champion has gates");
     let forced = promote(&["--force", "--reason", "the old one is broken"]);
     succeeds(&forced, &["champion is now version 2"]);
@@ -426,6 +430,26 @@ fn a_reset_for_tests_is_only_for_an_empty_project_on_this_machine() {
         project.run(&["serve", "--test-reset", "--http", http, "--grpc", "127.0.0.1:0"])
     };
     fails(&serve(&project, "0.0.0.0:0"), 1, &["--test-reset", "127.0.0.1"]);
+    {
+        let server = project.serve_with(&["--test-reset"]);
+        let create = "/api/2.0/mlflow/registered-models/create";
+        assert_eq!(post_json(&server.http, create, &json!({ "name": "m" })).0, 200);
+        assert_eq!(post_json(&server.http, "/__reset", &json!({})).0, 200);
+        assert_eq!(project.json(&["models", "list"]), json!([]));
+        assert_eq!(
+            post_json(&server.http, create, &json!({ "name": "m" })).0,
+            200,
+            "the name is free again"
+        );
+        assert_eq!(post_json(&server.http, "/__reset", &json!({})).0, 200);
+    }
+    let usual = project.serve();
+    assert_eq!(
+        post_json(&usual.http, "/__reset", &json!({})).0,
+        404,
+        "off unless asked for"
+    );
+    drop(usual);
     project.json(&["train", "churn", "--no-register"]);
     fails(&serve(&project, "127.0.0.1:0"), 1, &["its tracking has runs"]);
     fails(&serve(&twice_trained(), "127.0.0.1:0"), 1, &["its registry has models"]);

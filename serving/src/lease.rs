@@ -37,7 +37,8 @@ impl Lease {
     /// serving: it is tried again when the lease is due.
     pub(crate) async fn renew(&mut self, service: &PredictService) {
         let loaded = service.loaded();
-        if loaded == self.said && Instant::now() < self.due {
+        let nothing = loaded.is_empty() && self.said.is_empty();
+        if nothing || (loaded == self.said && Instant::now() < self.due) {
             return;
         }
         let versions: Vec<(String, u64)> = loaded.iter().cloned().collect();

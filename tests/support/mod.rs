@@ -100,8 +100,13 @@ impl Project {
 
     /// Starts a server on free ports and waits until it is ready.
     pub fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn serve_with(&self, more: &[&str]) -> Server {
         let listen = ["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--json"];
-        let mut command = self.command(&listen);
+        let mut command = self.command(&[&listen, more].concat());
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use foretell_features::Span;
 
-use super::key_value;
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Models {
     /// All models, versions and aliases
@@ -142,7 +140,7 @@ pub(crate) struct Tag {
     /// `M` for the model, `M@3` for a version
     pub model: String,
     /// Tags to set
-    #[arg(value_name = "K=V", value_parser = key_value, required_unless_present = "remove")]
+    #[arg(value_name = "K=V", value_parser = tag, required_unless_present = "remove")]
     pub tags: Vec<(String, String)>,
     /// A tag to take away; one each
     #[arg(long, value_name = "K")]
@@ -193,4 +191,13 @@ pub(crate) struct Delete {
     /// Delete though an alias points there; the alias goes as well
     #[arg(long)]
     pub force: bool,
+}
+
+fn tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!(
+            "write it as key=value, for example team=crm; --remove KEY takes one away. got=`{text}`"
+        )),
+    }
 }

@@ -128,7 +128,7 @@ fn verify(report: &VerifyReport, as_json: bool) -> Result<ExitCode> {
     if as_json {
         output::print_json(report);
     } else {
-        output::print_text(&format!("{report}\n"));
+        output::print_text(&report.to_string());
     }
     Ok(if report.is_ok() {
         ExitCode::SUCCESS

@@ -76,7 +76,7 @@ fn keygen(common: &Common, file: &Path) -> Result<ExitCode> {
     }
     let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     output::print_text(&format!(
-        "wrote {}, keep it secret; its public half is {public} (id {})\n\nfor {FILE}:\n\n[registry]\n\
+        "wrote {}, keep it secret; its public half is {public} (id {})\n\nunder [registry] in {FILE}:\n\n\
          signing_key = \"{}\"     # where models are trained; \"env:NAME\" reads a variable\n\
          trusted_keys = [\"{public}\"]     # where they are loaded\n",
         file.display(),

@@ -18,6 +18,11 @@ use crate::project::Checked;
 pub(super) async fn run(desk: &Desk, verb: Promote) -> Result<ExitCode> {
     let version = named(desk, &verb.model, &verb.version).await?;
     let state = desk.registry.model(&verb.model).await?;
+    if state.aliases().get(&verb.alias) == Some(&version.version) {
+        let document = json!({ "model": verb.model, "alias": verb.alias, "version": version.version });
+        let line = format!("{}: {} is version {} already", verb.model, verb.alias, version.version);
+        return Ok(desk.say(&document, &line));
+    }
     let judged = judge(desk, &state, &version, &verb.alias).await?;
     let refused = refusals(&judged.gates);
     if let Some(note) = &judged.note {
