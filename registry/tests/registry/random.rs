@@ -169,8 +169,8 @@ async fn take(registry: &Registry, op: &Op, stamp: Stamp) -> Result<(), Registry
 }
 
 /// What happens to the requests of one registry, in order; done when the list is over.
-fn disturbed(store: &Store, fates: &[u8]) -> Registry {
-    let fates = Mutex::new(fates.to_vec().into_iter());
+fn disturbed(store: &Store, fates: Vec<u8>) -> Registry {
+    let fates = Mutex::new(fates.into_iter());
     let judge = move |call: Call<'_>| {
         let drawn = fates.lock().unwrap().next().unwrap_or(255);
         let late = Fate::DoneLate(Duration::from_micros(1));
@@ -225,7 +225,7 @@ proptest! {
     ) {
         run(async {
             let store = start().await;
-            let registries = fates.map(|it| disturbed(&store, &it));
+            let registries = fates.map(|it| disturbed(&store, it));
             let mut now = Oracle::default().after(&Op::Publish { content: 0, alias: None }).unwrap();
             for (n, (who, op)) in ops.iter().enumerate() {
                 let next = now.after(op);
@@ -252,7 +252,7 @@ proptest! {
     ) {
         run(async {
             let store = start().await;
-            let writers = ops.iter().zip(&fates).enumerate().map(|(who, (ops, fates))| {
+            let writers = ops.iter().zip(fates).enumerate().map(|(who, (ops, fates))| {
                 let registry = disturbed(&store, fates);
                 async move {
                     let mut done = Vec::new();
