@@ -67,7 +67,7 @@ pub use record::{CatalogOp, Expected, ModelOp, Record, Stamp};
 pub use reference::{ModelRef, VersionRef};
 pub use registry::Registry;
 pub use sign::{PublicKey, Signature, SigningKey};
-pub use streams::StreamedFile;
+pub use streams::{StreamedFile, chunks};
 pub use verify::VerifyReport;
 pub use view::{ModelState, ModelVersion, VersionRow};
 pub use watch::Watcher;

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::digest::{Digest, Hasher};
 use crate::error::{RegistryError, Result};
+use crate::streams::chunks;
 
 /// The object by which a store shows that it creates nothing twice.
 const PROOF: &str = "catalog/create-only";
@@ -85,7 +86,7 @@ impl Storage {
     /// Size and digest of an object, read in chunks, `None` when there is none.
     pub(crate) async fn digest(&self, key: &str) -> Result<Option<(u64, Digest)>> {
         let read = async {
-            let mut chunks = self.store.get(&Path::from(key)).await?.into_stream();
+            let mut chunks = chunks(self.store.get(&Path::from(key)).await?);
             let mut hasher = Hasher::default();
             while let Some(chunk) = chunks.try_next().await? {
                 hasher.update(&chunk);

@@ -1,11 +1,14 @@
 //! Files in and out of packages in chunks: for those that are too large to lie in memory whole.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, WriteMultipart};
 
 use crate::digest::{Digest, Hasher};
 use crate::error::{RegistryError, Result};
@@ -20,6 +23,43 @@ use crate::view::ModelVersion;
 const PART: usize = 8 * 1024 * 1024;
 /// Parts of one file on their way at a time.
 const PARTS_AT_ONCE: usize = 2;
+
+/// Bytes of a local file read at a time: the store's own 8 KiB cost more in changes of thread than in reading.
+const CHUNK: u64 = 256 * 1024;
+
+/// The bytes of an object in chunks worth their way.
+pub fn chunks(found: GetResult) -> BoxStream<'static, object_store::Result<Bytes>> {
+    let range = found.range.clone();
+    match found.payload {
+        GetResultPayload::File(file, _) => file_chunks(file, range).boxed(),
+        GetResultPayload::Stream(chunks) => chunks,
+    }
+}
+
+fn file_chunks(file: File, range: Range<u64>) -> impl Stream<Item = object_store::Result<Bytes>> + Send + 'static {
+    stream::try_unfold((file, range), |(file, left)| async move {
+        if left.is_empty() {
+            return Ok(None);
+        }
+        let count = CHUNK.min(left.end - left.start);
+        let reading = tokio::task::spawn_blocking(move || read_at(file, left.start, count));
+        let (file, chunk) = reading.await?.map_err(|source| object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source: source.into(),
+        })?;
+        Ok(Some((chunk, (file, left.start + count..left.end))))
+    })
+}
+
+fn read_at(mut file: File, at: u64, count: u64) -> std::io::Result<(File, Bytes)> {
+    let mut bytes = Vec::with_capacity(count as usize);
+    file.seek(SeekFrom::Start(at))?;
+    let read = Read::by_ref(&mut file).take(count).read_to_end(&mut bytes)?;
+    if (read as u64) < count {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    Ok((file, bytes.into()))
+}
 
 /// A file of a package to be whose bytes are not in memory.
 #[derive(Clone, Debug)]
@@ -69,7 +109,7 @@ impl Registry {
         let key = blob_key(&file.sha256);
         let found = self.storage().store().get(&key.as_str().into()).await;
         let chunks = match found {
-            Ok(found) => found.into_stream().map_err(move |it| failure("read", &key, it)),
+            Ok(found) => chunks(found).map_err(move |it| failure("read", &key, it)),
             Err(object_store::Error::NotFound { .. }) => {
                 let absent = check_file(&version.to_string(), &file, None);
                 return Err(absent.expect_err("an absent object is refused"));
@@ -133,7 +173,7 @@ async fn chunks_of(from: &dyn ObjectStore, object: &ObjectMeta) -> Result<BoxStr
         .get(&object.location)
         .await
         .map_err(|it| failure("read", &at, it))?;
-    Ok(found.into_stream().map_err(move |it| failure("read", &at, it)).boxed())
+    Ok(chunks(found).map_err(move |it| failure("read", &at, it)).boxed())
 }
 
 /// Holds one chunk back, and at the end everything, unless all agrees.

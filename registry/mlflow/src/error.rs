@@ -109,6 +109,10 @@ impl From<RegistryError> for ApiError {
             E::AlreadyExists { name } => Self::exists(format!("Registered Model (name={name}) already exists.")),
             E::InvalidName { message } => Self::invalid(message.clone()),
             E::Conflict { .. } => Self::new(ErrorCode::ResourceConflict, error.to_string()),
+            E::Storage { .. } => {
+                log_causes(&error);
+                Self::new(ErrorCode::TemporarilyUnavailable, error.to_string())
+            }
             E::Untrusted { .. } => Self::new(ErrorCode::PermissionDenied, error.to_string()),
             E::Corrupt { what, .. } => {
                 tracing::error!(%error, "an MLflow request met damage");
@@ -123,13 +127,7 @@ impl From<RegistryError> for ApiError {
 
 /// The log gets the causes; the client does not: they may name paths and hosts.
 pub(crate) fn internal(error: &dyn std::error::Error) -> ApiError {
-    let mut causes = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    tracing::error!(causes = causes.join(": "), "an MLflow request failed");
+    let causes = log_causes(error);
     let busy = causes
         .iter()
         .any(|it| it.contains("database is locked") || it.contains("pool timed out"));
@@ -139,4 +137,15 @@ pub(crate) fn internal(error: &dyn std::error::Error) -> ApiError {
         ErrorCode::InternalError
     };
     ApiError::new(code, "the server could not do this; its log says why")
+}
+
+pub(crate) fn log_causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut causes = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    tracing::error!(causes = causes.join(": "), "an MLflow request failed");
+    causes
 }

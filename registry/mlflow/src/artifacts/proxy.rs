@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use foretell_registry::chunks;
 use serde_json::{Value, json};
 
 use super::multipart;
@@ -94,7 +95,7 @@ pub(crate) async fn download(stores: &Stores, path: &ArtifactPath) -> Result<Res
         Some(package) => package.open(&stores.registry).await?,
         None => {
             let found = stores.artifacts.open(path).await?;
-            (found.meta.size, Body::from_stream(found.into_stream()))
+            (found.meta.size, Body::from_stream(chunks(found)))
         }
     };
     Ok(attached(path, StatusCode::OK, size, body))
@@ -112,7 +113,7 @@ async fn download_part(stores: &Stores, path: &ArtifactPath, range: &str) -> Res
         Wanted::Part(part) => part,
     };
     let found = stores.artifacts.open_part(path, part.clone()).await?;
-    let body = Body::from_stream(found.into_stream());
+    let body = Body::from_stream(chunks(found));
     let mut response = attached(path, StatusCode::PARTIAL_CONTENT, part.end - part.start, body);
     let shown = format!("bytes {}-{}/{size}", part.start, part.end - 1);
     let shown = HeaderValue::try_from(shown).expect("digits make a header");

@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
+use foretell_registry::chunks;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use object_store::{Error, GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 
 use super::path::ArtifactPath;
-use crate::error::{ApiError, internal};
+use crate::error::{ApiError, ErrorCode, log_causes};
 
 /// Bytes held of one upload before a part of it is written.
 const PART: usize = 8 * 1024 * 1024;
@@ -111,7 +112,7 @@ impl ArtifactStore {
 
     async fn chunks(self, path: ArtifactPath) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
         let found = self.open(&path).await?;
-        Ok(found.into_stream().map_err(move |it| failure(&path, it)).boxed())
+        Ok(chunks(found).map_err(move |it| failure(&path, it)).boxed())
     }
 
     /// What lies directly in a folder, sorted by name; nothing for a file and for what is not there.
@@ -232,5 +233,7 @@ pub(crate) fn failure(path: &ArtifactPath, error: Error) -> ApiError {
             _ => cause = this.source(),
         }
     }
-    internal(&error)
+    log_causes(&error);
+    let message = "the artifact store cannot be read or written now; the server's log says why";
+    ApiError::new(ErrorCode::TemporarilyUnavailable, message)
 }

@@ -33,10 +33,23 @@ impl Client {
 
     async fn started(test_reset: bool) -> Self {
         let folder = TempDir::new().unwrap();
-        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let artifacts = open_store(folder.path().join("artifacts").to_str().unwrap()).unwrap();
+        Self::on(folder, Arc::new(InMemory::new()), artifacts, test_reset).await
+    }
+
+    /// A server on these stores.
+    pub(crate) async fn over(objects: Arc<dyn ObjectStore>, artifacts: Arc<dyn ObjectStore>) -> Self {
+        Self::on(TempDir::new().unwrap(), objects, artifacts, false).await
+    }
+
+    async fn on(
+        folder: TempDir,
+        objects: Arc<dyn ObjectStore>,
+        artifacts: Arc<dyn ObjectStore>,
+        test_reset: bool,
+    ) -> Self {
         let registry = Arc::new(Registry::new(objects.clone()));
         let tracking = Arc::new(Tracking::open("sqlite:t.db", folder.path()).await.unwrap());
-        let artifacts = open_store(folder.path().join("artifacts").to_str().unwrap()).unwrap();
         let server = MlflowServer {
             registry: registry.clone(),
             tracking: tracking.clone(),
