@@ -9,7 +9,7 @@ for requirements in "$programs/requirements-3.10.txt" "$programs/requirements.tx
   # The whole workspace, so that features unify as in tier 1 and nothing is built again.
   (cd "$repository" && FORETELL_MLFLOW_PYTHON=$python cargo test --quiet --workspace --test conformance)
 done
-export MLFLOW_DISABLE_TELEMETRY=true
+export MLFLOW_DISABLE_TELEMETRY=true MLFLOW_LOGGING_LEVEL=ERROR MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT=true
 use_binary
 use_project churn
 use_server

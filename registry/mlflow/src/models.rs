@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::args::Args;
 use crate::error::{ApiError, ApiResult};
-use crate::filter::{CatalogFilter, sort_models};
+use crate::filter::{CatalogFilter, registered_order};
 use crate::stage::Stage;
 use crate::{Caller, Shared, Stores, model_wire, page};
 
@@ -76,8 +76,8 @@ pub(crate) async fn search(State(stores): Shared, args: Args) -> ApiResult {
     let limit = args.max_results(100, 1000)?;
     let mut models = candidates(&stores, &filter).await?;
     models.retain(|it| filter.takes_model(it));
-    sort_models(&mut models, &args.texts("order_by")?)?;
-    let (models, next) = page::cut(models, page::offset(&args)?, limit);
+    let order = registered_order(&args.texts("order_by")?)?;
+    let (models, next) = page::cut(models, order, page::offset(&args)?, limit);
     let models = models.iter().map(model_wire::registered_model).collect();
     Ok(Json(page::answer("registered_models", models, next)))
 }

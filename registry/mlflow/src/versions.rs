@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::args::Args;
 use crate::error::{ApiError, ApiResult};
-use crate::filter::{CatalogFilter, sort_versions};
+use crate::filter::{CatalogFilter, version_order};
 use crate::stage::Stage;
 use crate::{Caller, Shared, Stores, model_wire, models, page};
 
@@ -76,9 +76,9 @@ pub(crate) async fn search(State(stores): Shared, args: Args) -> ApiResult {
     let models = models::candidates(&stores, &filter).await?;
     // Nothing is copied but what is on the page.
     let rows = models.iter().flat_map(ModelState::rows);
-    let mut rows: Vec<VersionRow<'_>> = rows.filter(|it| filter.takes_version(it)).collect();
-    sort_versions(&mut rows, &args.texts("order_by")?)?;
-    let (rows, next) = page::cut(rows, page::offset(&args)?, limit);
+    let rows: Vec<VersionRow<'_>> = rows.filter(|it| filter.takes_version(it)).collect();
+    let order = version_order(&args.texts("order_by")?)?;
+    let (rows, next) = page::cut(rows, order, page::offset(&args)?, limit);
     let versions = rows.iter().map(|it| model_wire::model_version(&it.version())).collect();
     Ok(Json(page::answer("model_versions", versions, next)))
 }

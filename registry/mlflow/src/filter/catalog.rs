@@ -1,6 +1,5 @@
 //! Filters and orders of registered models and model versions, evaluated on the registry's folded state.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use foretell_registry::{ModelState, VersionRow};
@@ -89,73 +88,7 @@ impl CatalogFilter {
     }
 }
 
-/// Orders models by the keys, then by name.
-pub(crate) fn sort_models(models: &mut [ModelState], order_by: &[String]) -> Result<(), ApiError> {
-    let keys = order(order_by, &["name", "timestamp", "last_updated_timestamp"])?;
-    models.sort_by(|a, b| {
-        let compare = |key: &str| match key {
-            "name" => a.name.cmp(&b.name),
-            _ => a.updated_at().cmp(&b.updated_at()),
-        };
-        by_keys(&keys, compare).then_with(|| a.name.cmp(&b.name))
-    });
-    Ok(())
-}
-
-/// Orders versions by the keys (newest change first without any), then by name, then newest version first.
-pub(crate) fn sort_versions(versions: &mut [VersionRow<'_>], order_by: &[String]) -> Result<(), ApiError> {
-    let mut keys = order(
-        order_by,
-        &["name", "version_number", "creation_timestamp", "last_updated_timestamp"],
-    )?;
-    if keys.is_empty() {
-        keys.push(("last_updated_timestamp".to_owned(), true));
-    }
-    versions.sort_by(|a, b| {
-        let compare = |key: &str| match key {
-            "name" => a.model().cmp(b.model()),
-            "version_number" => a.number().cmp(&b.number()),
-            "creation_timestamp" => a.created_at().cmp(&b.created_at()),
-            _ => a.updated_at().cmp(&b.updated_at()),
-        };
-        by_keys(&keys, compare)
-            .then_with(|| a.model().cmp(b.model()))
-            .then_with(|| b.number().cmp(&a.number()))
-    });
-    Ok(())
-}
-
-fn by_keys(keys: &[(String, bool)], compare: impl Fn(&str) -> Ordering) -> Ordering {
-    let each = keys.iter().map(|(key, descending)| match compare(key) {
-        ordering if *descending => ordering.reverse(),
-        ordering => ordering,
-    });
-    each.into_iter().find(|it| it.is_ne()).unwrap_or(Ordering::Equal)
-}
-
-fn order(order_by: &[String], valid: &[&str]) -> Result<Vec<(String, bool)>, ApiError> {
-    let key = |text: &String| {
-        let it = parse::order_key(text)?;
-        let known = is_attribute(it.entity.as_deref()) && valid.contains(&it.key.as_str());
-        let wrong = || {
-            ApiError::invalid(format!(
-                "Invalid order by key '{}' specified. Valid keys are {valid:?}",
-                it.key
-            ))
-        };
-        known.then_some((it.key.clone(), it.descending)).ok_or_else(wrong)
-    };
-    let keys = order_by.iter().map(key).collect::<Result<Vec<_>, _>>()?;
-    let fields: BTreeSet<_> = keys.iter().map(|it| it.0.trim_start_matches("last_updated_")).collect();
-    if fields.len() < keys.len() {
-        return Err(ApiError::invalid(format!(
-            "`order_by` contains duplicate fields: {order_by:?}"
-        )));
-    }
-    Ok(keys)
-}
-
-fn is_attribute(entity: Option<&str>) -> bool {
+pub(super) fn is_attribute(entity: Option<&str>) -> bool {
     matches!(entity, None | Some("attribute" | "attributes" | "attr"))
 }
 

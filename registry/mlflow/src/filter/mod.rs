@@ -3,6 +3,7 @@
 
 mod catalog;
 mod logged;
+mod order;
 mod parse;
 mod tokens;
 mod tracked;
@@ -11,8 +12,9 @@ use foretell_registry::{ModelState, VersionRow};
 
 use crate::error::ApiError;
 
-pub(crate) use catalog::{CatalogFilter, sort_models, sort_versions};
+pub(crate) use catalog::CatalogFilter;
 pub(crate) use logged::{model_conditions, model_order};
+pub(crate) use order::{registered_order, version_order};
 pub(crate) use tracked::{experiment_conditions, experiment_order, run_conditions, run_order};
 
 /// A filter of model versions in MLflow's grammar, for callers who have the versions at hand.
