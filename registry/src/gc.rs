@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectMeta;
 use serde::Serialize;
@@ -17,7 +16,7 @@ use serde::Serialize;
 use crate::digest::{Digest, random_id};
 use crate::error::{RegistryError, Result};
 use crate::head::{Fold, Snapshot, part_key};
-use crate::lease::{Held, SWEEP, Sweep, micros, modified};
+use crate::lease::{Held, STALE, SWEEPS, Sweep, micros, modified};
 use crate::log::Draft;
 use crate::package::{Manifest, blob_key, manifest_key};
 use crate::record::{ModelOp, Stamp};
@@ -27,8 +26,6 @@ use crate::state::ModelLog;
 use crate::storage::{failure, is_taken};
 
 const AT_ONCE: usize = 8;
-/// A mark this old belongs to a collection that was interrupted.
-const STALE: Duration = Duration::from_secs(600);
 /// A collection stops deleting this long after it made its mark, well before another may take over.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Snapshots kept of each log: the newest, and one in case it is damaged.
@@ -249,14 +246,11 @@ impl Registry {
         if unneeded.is_empty() {
             return Ok(Vec::new());
         }
-        let sweep = Sweep {
-            id: random_id(),
-            keys: unneeded.iter().map(|it| it.location.to_string()).collect(),
-        };
-        self.mark(&sweep, request.stamp.time).await?;
+        let keys = unneeded.iter().map(|it| it.location.to_string()).collect();
+        let mark = self.mark(keys, request.stamp.time).await?;
         let until = tokio::time::Instant::now() + PATIENCE;
         let swept = self.delete_unneeded(unneeded, request, until).await;
-        let unmarked = self.storage().delete(SWEEP).await;
+        let unmarked = self.unmark(&mark).await;
         let swept = swept?;
         unmarked.map(|()| swept)
     }
@@ -280,34 +274,46 @@ impl Registry {
         Ok(swept.into_iter().flatten().collect())
     }
 
-    /// Leaves the mark of this collection; there is one at a time.
-    async fn mark(&self, sweep: &Sweep, now: i64) -> Result<()> {
+    /// Leaves the mark of this collection, at the next free number: of two that follow an interrupted one, one gets it.
+    /// Returns its key.
+    async fn mark(&self, keys: BTreeSet<String>, now: i64) -> Result<String> {
         self.storage().prove().await?;
-        let bytes: Bytes = seal(sweep).1;
-        for _ in 0..2 {
-            let Err(cause) = self.storage().create(SWEEP, bytes.clone()).await else {
-                return Ok(());
-            };
-            let found = self.storage().get(SWEEP).await?;
-            let ours = found
-                .and_then(|it| unseal::<Sweep>(&it).ok())
-                .is_some_and(|it| it.1.id == sweep.id);
-            if ours {
-                return Ok(());
-            }
-            if !is_taken(&cause) {
-                return Err(failure("begin to collect", SWEEP, cause));
-            }
-            let listed = self.storage().list_objects("gc").await?;
-            if listed.iter().any(|it| now - modified(it) <= micros(STALE)) {
-                break;
-            }
-            self.storage().delete(SWEEP).await?;
+        let marks = self.storage().list_objects(SWEEPS).await?;
+        if marks.iter().any(|it| now - modified(it) <= micros(STALE)) {
+            return Err(another());
         }
-        Err(RegistryError::Conflict {
-            reason: "another garbage collection is at work, or was interrupted less than ten minutes ago".to_owned(),
-            log: SWEEP.to_owned(),
-            seq: 0,
-        })
+        let last = marks
+            .last()
+            .and_then(|it| it.location.filename()?.strip_suffix(".json")?.parse::<u64>().ok());
+        let key = format!("{SWEEPS}/{:020}.json", last.unwrap_or(0) + 1);
+        let sweep = Sweep { id: random_id(), keys };
+        let Err(cause) = self.storage().create(&key, seal(&sweep).1).await else {
+            return Ok(key);
+        };
+        let found = self.storage().get(&key).await?;
+        match found.and_then(|it| unseal::<Sweep>(&it).ok()) {
+            Some((_, found)) if found.id == sweep.id => Ok(key), // the answer was lost, not the mark
+            Some(_) => Err(another()),
+            None if is_taken(&cause) => Err(another()),
+            None => Err(failure("begin to collect", &key, cause)),
+        }
+    }
+
+    /// Takes the mark away, after those of interrupted collections before it.
+    async fn unmark(&self, mark: &str) -> Result<()> {
+        for key in self.storage().list(SWEEPS).await? {
+            if key.as_str() <= mark {
+                self.storage().delete(&key).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn another() -> RegistryError {
+    RegistryError::Conflict {
+        reason: "another garbage collection is at work, or was interrupted less than ten minutes ago".to_owned(),
+        log: SWEEPS.to_owned(),
+        seq: 0,
     }
 }

@@ -23,8 +23,10 @@ pub const LEASE_LIFE: Duration = Duration::from_secs(600);
 
 const SERVERS: &str = "leases/servers";
 const UPLOADS: &str = "leases/uploads";
-/// The mark of a collection that is deleting: which keys.
-pub(crate) const SWEEP: &str = "gc/sweep.json";
+/// The marks of collections that are deleting: which keys. More than one only after an interruption.
+pub(crate) const SWEEPS: &str = "gc";
+/// A mark this old belongs to a collection that was interrupted: a living one stops well before.
+pub(crate) const STALE: Duration = Duration::from_secs(600);
 /// An upload waits so long for a collection that is deleting what it needs.
 const SWEEP_WAIT: Duration = Duration::from_secs(60);
 /// An upload that takes longer than a lease lives could meet a collection that does not see it.
@@ -137,7 +139,7 @@ impl Registry {
         storage.insist(&key, seal(&lease).1).await?;
         let began = tokio::time::Instant::now();
         let upload = Upload { storage, key, began };
-        match upload.wait_for_sweep(&lease.keys).await {
+        match upload.wait_for_sweeps(&lease.keys, stamp.time).await {
             Ok(()) => Ok(upload),
             Err(error) => {
                 upload.end().await;
@@ -192,23 +194,35 @@ impl Upload {
         }
     }
 
-    async fn wait_for_sweep(&self, keys: &BTreeSet<String>) -> Result<()> {
-        while let Some(bytes) = self.storage.get(SWEEP).await? {
-            let meets = unseal::<Sweep>(&bytes).is_ok_and(|it| !it.1.keys.is_disjoint(keys));
-            if !meets {
-                return Ok(());
-            }
+    async fn wait_for_sweeps(&self, keys: &BTreeSet<String>, now: i64) -> Result<()> {
+        while self.meets_sweep(keys, now).await? {
             if self.began.elapsed() > SWEEP_WAIT {
                 let reason = "a garbage collection is removing files of this very package".to_owned();
                 return Err(RegistryError::Conflict {
                     reason,
-                    log: SWEEP.to_owned(),
+                    log: SWEEPS.to_owned(),
                     seq: 0,
                 });
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())
+    }
+
+    async fn meets_sweep(&self, keys: &BTreeSet<String>, now: i64) -> Result<bool> {
+        for mark in self.storage.list_objects(SWEEPS).await? {
+            if now - modified(&mark) > micros(STALE) {
+                continue;
+            }
+            let Some(bytes) = self.storage.get(mark.location.as_ref()).await? else {
+                continue;
+            };
+            // A mark that cannot be read might name anything.
+            if unseal::<Sweep>(&bytes).map_or(true, |it| !it.1.keys.is_disjoint(keys)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -13,7 +13,7 @@
 //! models/<id>/chunks/<hash>.json              versions of a folded state, 256 at a time: shared by snapshots
 //! catalog/head                                rewritten by every commit: a hint for watchers
 //! leases/{servers,uploads}/<id>.json           what a garbage collection must leave alone
-//! gc/sweep.json                               the mark of a garbage collection at work
+//! gc/<20-digit seq>.json                      the mark of a garbage collection at work
 //! catalog/create-only                         shows that the store creates nothing twice
 //! ```
 //!

@@ -94,8 +94,9 @@ impl Ledger {
 /// A collection that was killed keeps others out for ten minutes; these ten minutes are over.
 fn let_ten_minutes_pass(path: &Path) {
     let past = SystemTime::now() - Duration::from_secs(700);
-    if let Ok(mark) = std::fs::File::options().append(true).open(path.join("gc/sweep.json")) {
-        mark.set_modified(past).unwrap();
+    for mark in std::fs::read_dir(path.join("gc")).into_iter().flatten().flatten() {
+        let mark = std::fs::File::options().append(true).open(mark.path());
+        mark.unwrap().set_modified(past).unwrap();
     }
 }
 

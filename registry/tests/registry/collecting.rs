@@ -161,7 +161,12 @@ async fn of_two_collections_one_works_and_a_dead_one_is_taken_over() {
     let store = memory();
     let registry = start(&store).await;
     registry.delete_version("churn", 5, &now()).await.unwrap();
-    write(&store, "gc/sweep.json", b"a mark of one that was killed".to_vec()).await;
+    write(
+        &store,
+        "gc/00000000000000000007.json",
+        b"a mark of one that was killed".to_vec(),
+    )
+    .await;
     let error = registry.gc(everything()).await.unwrap_err();
     assert!(matches!(error, RegistryError::Conflict { .. }), "{error}");
     assert!(error.to_string().starts_with("another garbage collection is at work"));
