@@ -39,7 +39,11 @@ pub(crate) async fn create(State(stores): Shared, caller: Caller, args: Args) ->
     };
     origin.facts.run_link = args.text("run_link")?.filter(|it| !it.is_empty()).map(str::to_owned);
     stores.registry.model(name).await?;
+    let place = found_at(&origin);
     let package = Package::of(&stores, origin.files).await?;
+    if !package.files.is_empty() && place.is_some() {
+        origin.facts.location = place;
+    }
     if let Some(why) = package.left_out {
         tags.insert(FILES_TAG.to_owned(), why.clone());
         origin.facts.files = Some(why);
@@ -86,6 +90,16 @@ pub(crate) async fn download_place(stores: &Stores, version: &ModelVersion) -> R
     } else {
         location.to_owned()
     })
+}
+
+/// The address of files that the source does not name but `runs:/..` tells how to find: where they are taken from, so
+/// that it is seen when they are gone.
+fn found_at(origin: &Origin) -> Option<String> {
+    let named = origin.facts.location.as_deref().and_then(ArtifactPath::of_uri);
+    match (&origin.files, named) {
+        (Files::Artifacts(place), None) => Some(place.uri()),
+        _ => None,
+    }
 }
 
 fn claim(args: &Args) -> Result<Claim, ApiError> {

@@ -139,7 +139,28 @@ fn check_normal(source: &str) -> Result<(), ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_source_with_a_step_upwards_is_taken(
+            scheme in "(s3|http|mlflow-artifacts|runs|models|dbfs)",
+            before in "[a-z/]{0,8}",
+            up in r"(\.\.|%2e%2e|%2E\.|%252e%252e|\.%2e)",
+            slash in "(/|%2f|%2F|%252F)",
+            after in "[a-z/]{0,8}",
+        ) {
+            let text = format!("{scheme}://host/{before}/{up}{slash}{after}");
+            prop_assert!(Source::parse(&text).is_err(), "{text}");
+        }
+
+        #[test]
+        fn any_text_is_a_source_or_refused(text in any::<String>()) {
+            let _ = Source::parse(&text);
+        }
+    }
 
     #[test]
     fn a_source_names_a_kind_of_place() {

@@ -68,7 +68,14 @@ async fn the_files_of_a_run_are_taken_into_the_package() {
     create(&client, by_run).await;
     let again = published(&client, "m", 2).await;
     assert_eq!(again.digest, version.digest, "the same files are the same package");
-    assert_eq!(download_uri(&client, "m", 2).await, format!("runs:/{run}/model"));
+    assert_eq!(
+        download_uri(&client, "m", 2).await,
+        source,
+        "where the files were found"
+    );
+    let nothing = json!({"source": format!("runs:/{run}/nothing"), "run_id": run});
+    create(&client, nothing).await;
+    assert_eq!(download_uri(&client, "m", 3).await, format!("runs:/{run}/nothing"));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use object_store::path::{Path, PathPart};
 
 use crate::error::ApiError;
+use crate::facts::quoted;
 use crate::uri::{Uri, decoded};
 
 /// What a file system takes as one name, in bytes; longer ones are told to the client before anything is written.
@@ -42,6 +43,12 @@ impl ArtifactPath {
         ours.then(|| Self::parse(uri.path.trim_start_matches('/')).ok())?
     }
 
+    /// The address by which clients name it.
+    pub(crate) fn uri(&self) -> String {
+        let parts: Vec<String> = self.0.split('/').map(quoted).collect();
+        format!("mlflow-artifacts:/{}", parts.join("/"))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -78,7 +85,21 @@ impl std::fmt::Display for ArtifactPath {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_leads_outside(text in r"([a./\\%#:\x00é ]|%2e|%2F|%25|\.\./){0,24}") {
+            let Ok(path) = ArtifactPath::parse(&text) else { return Ok(()) };
+            prop_assert!(path.is_root() || path.as_str().split('/').all(|it| !["", ".", ".."].contains(&it)));
+            let key = path.key();
+            prop_assert!(key.parts().all(|it| ![".", ".."].contains(&it.as_ref())) && !key.as_ref().starts_with('/'));
+            prop_assert_eq!(ArtifactPath::parse(path.as_str()).unwrap(), path.clone(), "a read path reads as itself");
+            prop_assert_eq!(ArtifactPath::of_uri(&path.uri()), Some(path));
+        }
+    }
 
     #[test]
     fn a_path_is_normal_whatever_was_sent() {
