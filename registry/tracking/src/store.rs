@@ -12,6 +12,8 @@ const BUSY: Duration = Duration::from_secs(30);
 /// Callers of this process queue for a connection for this long.
 const QUEUE: Duration = Duration::from_secs(90);
 const READERS: u32 = 4;
+/// Rows that the thread of a connection may be ahead of the task that asked: most answers whole.
+const ROW_BUFFER: usize = 1024;
 #[cfg(feature = "postgres")]
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// All programs that bring a database up to date take this lock; the number means nothing else.
@@ -97,6 +99,7 @@ async fn open_file(path: &Path) -> Result<Database, TrackingError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY)
+        .row_buffer_size(ROW_BUFFER)
         .synchronous(SqliteSynchronous::Normal);
     write_ahead(&options.clone().create_if_missing(true)).await?;
     let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(QUEUE);
