@@ -415,3 +415,29 @@ async fn the_server_says_what_it_can_do() {
         assert_eq!(answer["features_enabled"], json!({"gateway": false}));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_at_once_get_numbers_without_gaps_and_no_alias_is_lost() {
+    let client = with_versions(0).await;
+    let writers = (0..32).map(|at| {
+        let client = &client;
+        async move {
+            let source = format!("s3://bucket/{at}");
+            let answer = client
+                .done("model-versions/create", json!({"name": "m", "source": source}))
+                .await;
+            let number = answer["model_version"]["version"].as_str().unwrap().to_owned();
+            let body = json!({"name": "m", "alias": format!("a{at}"), "version": number});
+            client.done("registered-models/alias", body).await;
+            number.parse::<u64>().unwrap()
+        }
+    });
+    let mut numbers = futures::future::join_all(writers).await;
+    let shown = model(&client).await;
+    for (at, number) in numbers.iter().enumerate() {
+        let expected = json!({"alias": format!("a{at}"), "version": number.to_string()});
+        assert!(shown["aliases"].as_array().unwrap().contains(&expected), "{expected}");
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=32).collect::<Vec<_>>());
+}
