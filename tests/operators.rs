@@ -2,6 +2,7 @@
 
 mod support;
 
+use foretell_registry::{PackageFile, PublishRequest, Registry, Stamp, VersionRef};
 use serde_json::{Value, json};
 use support::{CHURN, CUSTOMER, Project, Said, customers, post_json};
 
@@ -39,6 +40,30 @@ fn champion(project: &Project) -> Value {
             .is_some_and(|it| it.contains(&json!("champion")))
     });
     champion.map_or(Value::Null, |it| it["version"].clone())
+}
+
+fn registry(project: &Project) -> (Registry, tokio::runtime::Runtime) {
+    let registry = Registry::open(&project.path(".foretell/registry").display().to_string());
+    let runtime = tokio::runtime::Runtime::new();
+    (registry.expect("it is there"), runtime.expect("a runtime starts"))
+}
+
+/// The package of the first version.
+fn files(project: &Project) -> Vec<PackageFile> {
+    let (registry, runtime) = registry(project);
+    runtime.block_on(async {
+        let version = registry.resolve("churn", &VersionRef::Version(1)).await;
+        let files = registry.fetch(&version.expect("it was trained")).await;
+        files.expect("its files are there")
+    })
+}
+
+/// A further version that no training made.
+fn publish(project: &Project, files: Vec<PackageFile>) {
+    let (registry, runtime) = registry(project);
+    let request = PublishRequest::new("churn", files, Stamp::new("somebody", 0));
+    let published = runtime.block_on(registry.publish(request));
+    published.expect("a package of any files can be published");
 }
 
 /// A model as a Python script registers it, through the server.
@@ -215,6 +240,19 @@ fn promotion_asks_the_gates_of_today() {
         "min = 0.6, not_worse_than_champion_by = 0.5",
     );
     succeeds(&promote(&["--reason", "better"]), &["champion is now version 2"]);
+
+    let damaged = vec![PackageFile::new("manifest.json", "not JSON at all")];
+    publish(&project, damaged);
+    fails(
+        &project.run(&["models", "promote", "churn", "3"]),
+        3,
+        &["cannot be served"],
+    );
+    fails(
+        &project.run(&["models", "promote", "churn", "3", "--alias", "shadow"]),
+        3,
+        &["cannot be served"],
+    );
 }
 
 #[test]
@@ -262,7 +300,32 @@ fn a_version_is_trained_again_to_the_same_bytes_even_when_the_project_moved_on()
 }
 
 #[test]
-fn a_version_that_was_changed_after_training_is_not_reproduced() {
+fn a_version_that_is_not_what_training_makes_is_named_file_by_file() {
+    let project = Project::churn();
+    project.json(&["train", "churn"]);
+    let mut files = files(&project);
+    let card = files.iter_mut().find(|it| it.path == "card.md");
+    let card = card.expect("training writes a card");
+    card.bytes = [&card.bytes[..], b"by hand"].concat().into();
+    publish(&project, files);
+    let said = project.run(&["models", "reproduce", "churn@2"]);
+    fails(&said, 1, &[]);
+    for words in ["churn@2 is not reproduced: 1 of", "card.md"] {
+        assert!(said.stdout.contains(words), "{words}: {}", said.stdout);
+    }
+    let said = project.run(&["models", "reproduce", "churn@2", "--json"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let document: Value = serde_json::from_str(&said.stdout).expect("one JSON document");
+    let different = document["files"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|it| it["equal"] == json!(false));
+    assert_eq!(different.map(|it| &it["path"]).collect::<Vec<_>>(), ["card.md"]);
+}
+
+#[test]
+fn an_archive_that_was_edited_is_refused() {
     let project = Project::churn();
     project.json(&["train", "churn"]);
     project.json(&["models", "export", "churn@1", "out"]);

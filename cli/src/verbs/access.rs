@@ -74,9 +74,10 @@ fn list(common: &Common) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// 256 bits from the operating system, as text that needs no quoting anywhere.
+/// 192 bits from the operating system, as text that needs no quoting anywhere. One block of SHA-256: it is hashed with every
+/// request.
 fn random_token() -> Result<String> {
-    let mut bytes = [0; 32];
+    let mut bytes = [0; 24];
     let drawn = rand::rngs::SysRng.try_fill_bytes(&mut bytes);
     drawn.context("the operating system gives no random numbers")?;
     let digits: String = bytes.iter().map(|it| format!("{it:02x}")).collect();

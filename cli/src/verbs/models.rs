@@ -93,10 +93,10 @@ impl Desk {
         Ok(files.into_iter().map(|it| (it.path, it.bytes.to_vec())).collect())
     }
 
-    /// The package's own manifest; a version from elsewhere has none.
+    /// The package's own manifest, null where it is damaged; a version from elsewhere has none.
     async fn manifest(&self, version: &ModelVersion) -> Result<Option<Value>> {
         match self.looking().fetch_file(version, "manifest.json").await {
-            Ok(file) => Ok(serde_json::from_slice(&file.bytes).ok()),
+            Ok(file) => Ok(Some(serde_json::from_slice(&file.bytes).unwrap_or_default())),
             Err(RegistryError::UnknownFile { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

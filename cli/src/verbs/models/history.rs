@@ -107,11 +107,9 @@ fn said(op: &ModelOp, places: &mut BTreeMap<String, u64>) -> Vec<(String, Option
         }
         ModelOp::SetDescription { version, description } => plain(format!("described {}: {description}", of(version))),
         ModelOp::SetStage { version, stage } => plain(format!("stage of version {version} is {stage}")),
-        #[allow(
-            unreachable_patterns,
-            reason = "kinds of records that come later are shown as they are"
-        )]
-        other => plain(serde_json::to_string(other).unwrap_or_default()),
+        ModelOp::AddSignature { version, signature } => {
+            plain(format!("signed version {version} with {}", signature.key_id))
+        }
     }
 }
 

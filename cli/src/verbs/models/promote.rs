@@ -64,7 +64,8 @@ impl Judged {
 
 async fn judge(desk: &Desk, state: &ModelState, version: &ModelVersion, alias: &str) -> Result<Judged> {
     desk.registry.check_trust(version).await?;
-    if desk.manifest(version).await?.is_none() {
+    let trained_here = version.metadata["report"].is_object() || desk.manifest(version).await?.is_some();
+    if !trained_here {
         let note = format!("{version} was not trained here: no gate judges it");
         return Ok(Judged::noted(Vec::new(), note));
     }
