@@ -1,6 +1,6 @@
 //! What the tests of this crate share: small projects in a temporary folder, and the public data where it is there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use foretell_features::row::KeyPart;
 use foretell_features::{Definitions, EntityKey, FeatureRef, Table, Timestamp, Value};
