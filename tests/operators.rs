@@ -263,6 +263,10 @@ fn what_was_registered_elsewhere_is_shown_and_promoted_without_gates() {
         &project.run(&["models", "show", "risk"]),
         &["risk@1", "s3://elsewhere/model", "no files"],
     );
+    succeeds(
+        &project.run(&["models", "history", "risk"]),
+        &["created the model", "published version 1"],
+    );
     fails(&project.run(&["models", "card", "risk"]), 1, &["has no card"]);
     fails(
         &project.run(&["models", "reproduce", "risk"]),

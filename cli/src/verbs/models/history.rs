@@ -70,7 +70,13 @@ fn events(records: &[Record<ModelOp>]) -> Vec<Event> {
     let (mut places, mut events) = (BTreeMap::new(), Vec::new());
     for record in records {
         for op in &record.ops {
-            let said = said(op, &mut places);
+            let said = match op {
+                // A model without versions begins with its description, even an empty one.
+                ModelOp::SetDescription { version: None, .. } if record.seq == 1 => {
+                    vec![("created the model".to_owned(), None)]
+                }
+                _ => said(op, &mut places),
+            };
             events.extend(said.into_iter().map(|(what, moved)| event(record, what, moved)));
         }
     }
