@@ -74,8 +74,11 @@ SELECT 0, 'Default', 'mlflow-artifacts:/0', now, now
 FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now);
 ";
 
-/// Data sets that runs read, logged models that runs read and made, and what was measured of those models.
+/// Data sets that runs read, logged models that runs read and made, and what was measured of those models. The index of runs
+/// holds all that a search compares of every run.
 const SECOND: &str = "
+DROP INDEX runs_of_experiment;
+CREATE INDEX runs_of_experiment ON runs (experiment, lifecycle, start_time DESC, run_id);
 CREATE TABLE datasets (
     dataset INTEGER PRIMARY KEY,
     experiment INTEGER NOT NULL REFERENCES experiments ON DELETE CASCADE,

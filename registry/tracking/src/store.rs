@@ -14,6 +14,8 @@ const QUEUE: Duration = Duration::from_secs(90);
 const READERS: u32 = 4;
 /// Rows that the thread of a connection may be ahead of the task that asked: most answers whole.
 const ROW_BUFFER: usize = 1024;
+/// Bytes of the file that readers map rather than copy page by page.
+const MAPPED: &str = "268435456";
 #[cfg(feature = "postgres")]
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// All programs that bring a database up to date take this lock; the number means nothing else.
@@ -106,7 +108,9 @@ async fn open_file(path: &Path) -> Result<Database, TrackingError> {
     let read = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(QUEUE);
     let database = Database::Sqlite {
         write: write.connect_with(options.clone()).await?,
-        read: read.connect_with(options.pragma("query_only", "on")).await?,
+        read: read
+            .connect_with(options.pragma("query_only", "on").pragma("mmap_size", MAPPED))
+            .await?,
     };
     let mut tx = database.writing().await?;
     schema::bring_up_to_date(&mut tx).await?;
