@@ -123,15 +123,16 @@ impl Registry {
             txid: txid.clone(),
             ..Draft::new(&request.model, &request.stamp)
         };
-        let catalog = self.catalog().refresh().await?;
-        if catalog.state.find(&request.model).is_none() {
-            match self.found(&request.model, &draft, &request.ops(1, manifest)).await {
+        let known = self.catalog().refresh().await?.state.find(&request.model).cloned();
+        let entry = match known {
+            Some(entry) => entry,
+            None => match self.found(&request.model, &draft, &request.ops(1, manifest)).await {
                 Ok(model) => return model.version(1),
-                Err(RegistryError::AlreadyExists { .. }) => {} // somebody else founded it meanwhile: ours is a further version
+                // Somebody else founded it meanwhile: ours is a further version.
+                Err(RegistryError::AlreadyExists { .. }) => self.entry(&request.model).await?,
                 Err(error) => return Err(error),
-            }
-        }
-        let entry = self.entry(&request.model).await?;
+            },
+        };
         let plan = |log: &ModelLog| Ok(request.plan(manifest, log));
         let head = self.log_of(&entry.id).commit(&draft, plan).await?;
         let version = head
