@@ -9,7 +9,8 @@ started=()
 
 stop_stores() {
   for store in "${started[@]}"; do
-    kill "$store" 2>/dev/null || true
+    # What they keep is thrown away; a graceful end would only take time.
+    kill -KILL "$store" 2>/dev/null || true
     wait "$store" 2>/dev/null || true
   done
   finish
