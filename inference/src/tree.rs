@@ -3,17 +3,24 @@
 //! [`Tree`] is the readable form and its walk the judge; `flat` is the same trees packed for speed, `shap` explains a row and
 //! `file` is `trees.bin`.
 
+mod blocks;
+mod codes;
 mod file;
 mod flat;
 mod shap;
+mod sum;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod vbmi;
 
 use foretell_features::FeatureMatrix;
 
 use crate::error::InferenceError;
 use crate::predictor::Predictor;
+use blocks::Blocks;
 use flat::FlatTrees;
+use sum::Sum;
 
 /// The file name of an ensemble in a package.
 pub const TREES_FILE: &str = "trees.bin";
@@ -231,6 +238,7 @@ pub struct TreeEnsemble {
     /// The mean sum of leaves by cover, without the base.
     mean_leaves: f64,
     flat: FlatTrees,
+    blocks: Option<Blocks>,
 }
 
 impl TreeEnsemble {
@@ -255,6 +263,7 @@ impl TreeEnsemble {
         }
         let mean_leaves = trees.iter().map(shap::expected).sum();
         let flat = FlatTrees::pack(&trees).ok_or_else(|| damaged("more than 2^32 nodes".to_owned()))?;
+        let blocks = Blocks::pack(&trees);
         Ok(Self {
             base,
             link,
@@ -262,6 +271,7 @@ impl TreeEnsemble {
             trees,
             mean_leaves,
             flat,
+            blocks,
         })
     }
 
@@ -285,9 +295,13 @@ impl TreeEnsemble {
     /// # Panics
     /// When a row has fewer columns than the trees were fitted on.
     pub fn raw(&self, x: &FeatureMatrix) -> Vec<f64> {
-        x.rows()
-            .map(|row| self.trees.iter().fold(self.base, |sum, tree| sum + tree.value(row)))
-            .collect()
+        let sum = |row: &[f64]| {
+            let mut sum = Sum::ZERO;
+            let leaves = self.trees.iter().map(|tree| tree.value(row));
+            leaves.enumerate().for_each(|(tree, leaf)| sum.add(tree, leaf));
+            sum.total(self.base)
+        };
+        x.rows().map(sum).collect()
     }
 
     /// The sum before the link for one row, without an allocation.
@@ -296,7 +310,10 @@ impl TreeEnsemble {
     /// The row has another width than the trees were fitted on.
     pub fn raw_row(&self, row: &[f64]) -> Result<f64, InferenceError> {
         self.check_width(row.len())?;
-        Ok(self.flat.sum_row(self.base, row))
+        Ok(match &self.blocks {
+            Some(blocks) => blocks.sum_row(self.base, row),
+            None => self.flat.sum_row(self.base, row),
+        })
     }
 
     /// Exact path-dependent SHAP values of one row on the raw score, and the expected raw score last.

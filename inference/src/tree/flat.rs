@@ -2,12 +2,13 @@
 //!
 //! A walk waits for memory and compares, not for arithmetic, so walks that do not depend on each other are interleaved: eight
 //! trees for one row, eight rows for one tree. Leaves point at themselves, so a walk that has ended may be stepped again.
-//! Each row's leaves are added in the order of the trees, so the sum has the same bits as the obvious walk's.
+//! Each row's leaves are added in the one order of `Sum`, so the sum has the same bits as the obvious walk's.
 
 use std::collections::VecDeque;
 
 use foretell_features::FeatureMatrix;
 
+use super::sum::Sum;
 use super::{Node, Tree, contains};
 
 /// Columns of an ensemble at most: fits beside the two flags, and a hostile file cannot ask for a huge row.
@@ -108,18 +109,18 @@ impl FlatTrees {
 
     /// One row through all trees, eight trees at a time.
     pub(super) fn sum_row(&self, base: f64, row: &[f64]) -> f64 {
-        let mut sum = base;
+        let mut sum = Sum::ZERO;
         let (groups, rest) = self.roots.as_chunks::<LANES>();
-        for roots in groups {
-            for leaf in self.descend(*roots, [row; LANES]) {
-                sum += self.values[leaf as usize];
+        for (group, roots) in groups.iter().enumerate() {
+            for (lane, leaf) in self.descend(*roots, [row; LANES]).into_iter().enumerate() {
+                sum.add(group * LANES + lane, self.values[leaf as usize]);
             }
         }
-        for &root in rest {
+        for (at, &root) in rest.iter().enumerate() {
             let [leaf] = self.descend([root], [row]);
-            sum += self.values[leaf as usize];
+            sum.add(groups.len() * LANES + at, self.values[leaf as usize]);
         }
-        sum
+        sum.total(base)
     }
 
     /// All rows; long inputs pass each tree in blocks, eight rows at a time.
@@ -136,9 +137,10 @@ impl FlatTrees {
         }
     }
 
-    fn sum_block(&self, base: f64, width: usize, rows: &[f64], sums: &mut [f64]) {
-        sums.fill(base);
-        for &root in &self.roots {
+    fn sum_block(&self, base: f64, width: usize, rows: &[f64], out: &mut [f64]) {
+        let mut sums = [Sum::ZERO; BLOCK];
+        let sums = &mut sums[..out.len()];
+        for (tree, &root) in self.roots.iter().enumerate() {
             let (groups, rest) = sums.as_chunks_mut::<LANES>();
             for (group, rows) in groups.iter_mut().zip(rows.chunks_exact(LANES * width)) {
                 let lanes: [&[f64]; LANES] = std::array::from_fn(|lane| &rows[lane * width..(lane + 1) * width]);
@@ -146,14 +148,15 @@ impl FlatTrees {
                 group
                     .iter_mut()
                     .zip(leaves)
-                    .for_each(|(sum, leaf)| *sum += self.values[leaf as usize]);
+                    .for_each(|(sum, leaf)| sum.add(tree, self.values[leaf as usize]));
             }
             let tail = &rows[groups.len() * LANES * width..];
             for (sum, row) in rest.iter_mut().zip(tail.chunks_exact(width)) {
                 let [leaf] = self.descend([root], [row]);
-                *sum += self.values[leaf as usize];
+                sum.add(tree, self.values[leaf as usize]);
             }
         }
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum.total(base));
     }
 
     /// Steps all walks until none moves.

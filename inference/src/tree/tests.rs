@@ -99,6 +99,20 @@ fn bits(values: &[f64]) -> Vec<u64> {
     values.iter().map(|it| it.to_bits()).collect()
 }
 
+/// The sums of each evaluator that can take these trees on this machine.
+fn every_evaluator(ensemble: &TreeEnsemble, x: &FeatureMatrix) -> Vec<(&'static str, Vec<f64>)> {
+    let base = ensemble.base;
+    let mut sums = vec![("walk", x.rows().map(|it| ensemble.flat.sum_row(base, it)).collect())];
+    if let Some(blocks) = &ensemble.blocks {
+        sums.push(("blocks", x.rows().map(|it| blocks.sum_row(base, it)).collect()));
+        sums.push((
+            "plain blocks",
+            x.rows().map(|it| blocks.sum_row_plainly(base, it)).collect(),
+        ));
+    }
+    sums
+}
+
 /// The mean leaf when only the columns in `known` are known: the game whose Shapley values TreeSHAP computes.
 fn expectation(tree: &Tree, at: usize, row: &[f64], known: usize) -> f64 {
     let node = &tree.nodes[at];
@@ -151,6 +165,9 @@ proptest! {
         prop_assert_eq!(&bits(&ensemble.predict(&x).unwrap()), &judge);
         let one_by_one: Vec<f64> = x.rows().map(|row| ensemble.raw_row(row).unwrap()).collect();
         prop_assert_eq!(&bits(&one_by_one), &judge);
+        for (name, sums) in every_evaluator(&ensemble, &x) {
+            prop_assert_eq!(&bits(&sums), &judge, "{}", name);
+        }
     }
 
     #[test]
