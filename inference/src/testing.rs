@@ -204,3 +204,80 @@ fn lineage(data: &str) -> Lineage {
         reproducible: true,
     }
 }
+
+/// A random ensemble for measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Number of trees.
+    pub trees: usize,
+    /// Levels of tests at most.
+    pub depth: usize,
+    /// Leaves of each tree at most; the tree grows where chance says.
+    pub leaves: usize,
+    /// Columns.
+    pub features: usize,
+}
+
+/// Numbers from 0 to 1, one in ten missing.
+pub fn random_rows(features: usize, n_rows: usize, seed: u64) -> foretell_features::FeatureMatrix {
+    let mut chance = Draws(seed);
+    let cells = (0..features * n_rows).map(|_| if chance.unit() < 0.1 { f64::NAN } else { chance.unit() });
+    foretell_features::FeatureMatrix::from_rows(features, cells.collect())
+}
+
+/// Trees of that shape over [`random_rows`], with at most 255 different thresholds a column, as histograms give.
+pub fn random_ensemble(shape: Shape, seed: u64) -> crate::tree::TreeEnsemble {
+    let mut chance = Draws(seed);
+    let trees = (0..shape.trees).map(|_| random_tree(shape, &mut chance)).collect();
+    crate::tree::TreeEnsemble::new(shape.features, 0.5, Link::Logit, trees).expect("every tree is grown as a tree")
+}
+
+fn random_tree(shape: Shape, chance: &mut Draws) -> crate::tree::Tree {
+    use crate::tree::Node;
+    let leaf = |chance: &mut Draws| Node::Leaf {
+        value: chance.unit() - 0.5,
+        cover: 1.0,
+    };
+    let mut nodes = vec![leaf(chance)];
+    let mut open = vec![(0_usize, 0_usize)];
+    for _ in 1..shape.leaves {
+        if open.is_empty() {
+            break;
+        }
+        let (at, depth) = open.swap_remove(chance.below(open.len()));
+        let left = nodes.len() as u32;
+        nodes[at] = Node::Numeric {
+            feature: chance.below(shape.features) as u32,
+            threshold: (1 + chance.below(254)) as f64 / 256.0,
+            missing_left: chance.unit() < 0.5,
+            left,
+            right: left + 1,
+            cover: 2.0,
+        };
+        nodes.extend([leaf(chance), leaf(chance)]);
+        if depth + 1 < shape.depth {
+            open.extend([(left as usize, depth + 1), (left as usize + 1, depth + 1)]);
+        }
+    }
+    crate::tree::Tree { nodes }
+}
+
+/// A small generator (SplitMix64).
+struct Draws(u64);
+
+impl Draws {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}

@@ -5,6 +5,7 @@
 
 mod blocks;
 mod codes;
+mod evaluator;
 mod file;
 mod flat;
 mod shap;
@@ -19,6 +20,7 @@ use foretell_features::FeatureMatrix;
 use crate::error::InferenceError;
 use crate::predictor::Predictor;
 use blocks::Blocks;
+pub use evaluator::Evaluator;
 use flat::FlatTrees;
 use sum::Sum;
 
@@ -239,6 +241,7 @@ pub struct TreeEnsemble {
     mean_leaves: f64,
     flat: FlatTrees,
     blocks: Option<Blocks>,
+    evaluator: Evaluator,
 }
 
 impl TreeEnsemble {
@@ -263,16 +266,19 @@ impl TreeEnsemble {
         }
         let mean_leaves = trees.iter().map(shap::expected).sum();
         let flat = FlatTrees::pack(&trees).ok_or_else(|| damaged("more than 2^32 nodes".to_owned()))?;
-        let blocks = Blocks::pack(&trees);
-        Ok(Self {
+        let mut ensemble = Self {
             base,
             link,
             n_features,
-            trees,
             mean_leaves,
             flat,
-            blocks,
-        })
+            blocks: Blocks::pack(&trees),
+            evaluator: Evaluator::Walk,
+            trees,
+        };
+        // Until it is measured: the most elaborate one is most often the fastest.
+        ensemble.evaluator = ensemble.evaluators().pop().unwrap_or(Evaluator::Walk);
+        Ok(ensemble)
     }
 
     /// Number of columns it was fitted on.
@@ -310,10 +316,7 @@ impl TreeEnsemble {
     /// The row has another width than the trees were fitted on.
     pub fn raw_row(&self, row: &[f64]) -> Result<f64, InferenceError> {
         self.check_width(row.len())?;
-        Ok(match &self.blocks {
-            Some(blocks) => blocks.sum_row(self.base, row),
-            None => self.flat.sum_row(self.base, row),
-        })
+        Ok(self.raw_row_by(self.evaluator, row))
     }
 
     /// Exact path-dependent SHAP values of one row on the raw score, and the expected raw score last.

@@ -7,8 +7,6 @@
 
 use super::codes::{CodeTest, Codes, Columns, MAX_COLUMNS, count_below};
 use super::sum::Sum;
-#[cfg(target_arch = "x86_64")]
-use super::vbmi;
 use super::{Node, Tree};
 
 /// Exits of a block, and places for its tests, of which the first is not used.
@@ -162,17 +160,7 @@ impl Blocks {
         Some(next)
     }
 
-    /// One row through all trees.
-    #[inline]
-    pub(super) fn sum_row(&self, base: f64, row: &[f64]) -> f64 {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(cpu) = vbmi::Cpu::detect() {
-            return cpu.sum_row(self, row).total(base);
-        }
-        self.sum_row_plainly(base, row)
-    }
-
-    /// The same without vector instructions: the tests on the path only, as many trees in flight as the processor likes.
+    /// One row through all trees without vector instructions: the tests on the path only, as many trees in flight as the processor likes.
     pub(super) fn sum_row_plainly(&self, base: f64, row: &[f64]) -> f64 {
         let mut codes = [0; MAX_COLUMNS];
         self.codes.encode(row, &mut codes, count_below);

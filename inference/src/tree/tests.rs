@@ -89,6 +89,30 @@ impl Chance {
         cover
     }
 
+    /// Numeric tests only, on so many different thresholds.
+    fn numeric_tree(&mut self, n_features: usize, n_thresholds: usize, depth: usize) -> Tree {
+        let mut nodes = vec![leaf(self.number())];
+        let mut open = vec![(0, 0)];
+        while let Some((at, level)) = open.pop() {
+            if level == depth || self.one_in(9) {
+                continue;
+            }
+            let left = nodes.len() as u32;
+            let threshold = self.below(n_thresholds) as f64 * 140.0 / n_thresholds as f64;
+            nodes[at] = Node::Numeric {
+                feature: self.below(n_features) as u32,
+                threshold,
+                missing_left: self.one_in(2),
+                left,
+                right: left + 1,
+                cover: 2.0,
+            };
+            nodes.extend([leaf(self.number()), leaf(self.number())]);
+            open.extend([(left as usize, level + 1), (left as usize + 1, level + 1)]);
+        }
+        Tree { nodes }
+    }
+
     fn ensemble(&mut self, n_features: usize, depth: usize, n_trees: usize) -> TreeEnsemble {
         let trees = (0..n_trees).map(|_| self.tree(n_features, depth)).collect();
         TreeEnsemble::new(n_features, self.number(), Link::Logit, trees).unwrap()
@@ -100,17 +124,9 @@ fn bits(values: &[f64]) -> Vec<u64> {
 }
 
 /// The sums of each evaluator that can take these trees on this machine.
-fn every_evaluator(ensemble: &TreeEnsemble, x: &FeatureMatrix) -> Vec<(&'static str, Vec<f64>)> {
-    let base = ensemble.base;
-    let mut sums = vec![("walk", x.rows().map(|it| ensemble.flat.sum_row(base, it)).collect())];
-    if let Some(blocks) = &ensemble.blocks {
-        sums.push(("blocks", x.rows().map(|it| blocks.sum_row(base, it)).collect()));
-        sums.push((
-            "plain blocks",
-            x.rows().map(|it| blocks.sum_row_plainly(base, it)).collect(),
-        ));
-    }
-    sums
+fn every_evaluator(ensemble: &TreeEnsemble, x: &FeatureMatrix) -> Vec<(Evaluator, Vec<f64>)> {
+    let sums = |by| x.rows().map(|row| ensemble.raw_row_by(by, row)).collect();
+    ensemble.evaluators().into_iter().map(|by| (by, sums(by))).collect()
 }
 
 /// The mean leaf when only the columns in `known` are known: the game whose Shapley values TreeSHAP computes.
@@ -165,8 +181,8 @@ proptest! {
         prop_assert_eq!(&bits(&ensemble.predict(&x).unwrap()), &judge);
         let one_by_one: Vec<f64> = x.rows().map(|row| ensemble.raw_row(row).unwrap()).collect();
         prop_assert_eq!(&bits(&one_by_one), &judge);
-        for (name, sums) in every_evaluator(&ensemble, &x) {
-            prop_assert_eq!(&bits(&sums), &judge, "{}", name);
+        for (by, sums) in every_evaluator(&ensemble, &x) {
+            prop_assert_eq!(&bits(&sums), &judge, "{:?}", by);
         }
     }
 
@@ -228,6 +244,45 @@ proptest! {
             prop_assert_eq!(ensemble.contributions(&x, 0).unwrap().len(), width + 1);
         }
     }
+}
+
+#[test]
+fn blocks_take_many_columns_fine_cuts_and_deep_trees() {
+    for (n_features, n_thresholds, depth, n_trees, registers) in [
+        (3, 100, 3, 40, 1),
+        (1, 5000, 11, 20, 1),
+        (100, 200, 7, 40, 2),
+        (180, 50, 13, 30, 3),
+        (450, 20, 6, 300, 8),
+    ] {
+        let mut chance = Chance(n_features as u64);
+        let trees = (0..n_trees)
+            .map(|_| chance.numeric_tree(n_features, n_thresholds, depth))
+            .collect();
+        let ensemble = TreeEnsemble::new(n_features, 0.25, Link::Identity, trees).unwrap();
+        assert_eq!(
+            ensemble.blocks.as_ref().map(|it| it.registers),
+            Some(registers),
+            "{n_features} columns"
+        );
+        let x = chance.rows(200, n_features);
+        let judge = bits(&ensemble.raw(&x));
+        for (by, sums) in every_evaluator(&ensemble, &x) {
+            assert_eq!(bits(&sums), judge, "{by:?} on {n_features} columns");
+        }
+    }
+}
+
+#[test]
+fn tuning_changes_no_answer() {
+    let mut chance = Chance(5);
+    let mut ensemble = chance.ensemble(4, 6, 30);
+    let x = chance.rows(20, 4);
+    let before = bits(&ensemble.predict(&x).unwrap());
+    ensemble.tune(&x);
+    assert!(ensemble.evaluators().contains(&ensemble.evaluator()));
+    let one_by_one: Vec<f64> = x.rows().map(|row| ensemble.raw_row(row).unwrap()).collect();
+    assert_eq!(bits(&one_by_one), before);
 }
 
 #[test]

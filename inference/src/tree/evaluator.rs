@@ -1,0 +1,86 @@
+//! Which of the evaluators a loaded ensemble uses: the one that was fastest here, on its own rows.
+
+use std::time::{Duration, Instant};
+
+use foretell_features::FeatureMatrix;
+
+use super::TreeEnsemble;
+#[cfg(target_arch = "x86_64")]
+use super::vbmi;
+
+/// A way to sum the leaves of one row. All give the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evaluator {
+    /// Eight walks over packed nodes at a time, on the values themselves.
+    Walk,
+    /// Walks over blocks of byte codes, eight trees at a time.
+    Blocks,
+    /// The same blocks, each decided by one permute and one compare: AVX-512 with VBMI.
+    VectorBlocks,
+}
+
+/// Rounds over the rows for each evaluator; the fastest counts, since noise only slows.
+const ROUNDS: usize = 5;
+/// A round takes at least this long, or the clock's own grain would decide.
+const ROUND: Duration = Duration::from_micros(200);
+
+impl TreeEnsemble {
+    /// The evaluators that can take these trees on this machine.
+    pub fn evaluators(&self) -> Vec<Evaluator> {
+        let mut found = vec![Evaluator::Walk];
+        if self.blocks.is_some() {
+            found.push(Evaluator::Blocks);
+            #[cfg(target_arch = "x86_64")]
+            found.extend(vbmi::Cpu::detect().map(|_| Evaluator::VectorBlocks));
+        }
+        found
+    }
+
+    /// The one that is used.
+    pub fn evaluator(&self) -> Evaluator {
+        self.evaluator
+    }
+
+    /// The sum before the link for one row of the right width, by one of [`TreeEnsemble::evaluators`].
+    #[inline]
+    pub fn raw_row_by(&self, evaluator: Evaluator, row: &[f64]) -> f64 {
+        match (evaluator, &self.blocks) {
+            (Evaluator::Blocks, Some(blocks)) => blocks.sum_row_plainly(self.base, row),
+            #[cfg(target_arch = "x86_64")]
+            (Evaluator::VectorBlocks, Some(blocks)) => match vbmi::Cpu::detect() {
+                Some(cpu) => cpu.sum_row(blocks, row).total(self.base),
+                None => blocks.sum_row_plainly(self.base, row),
+            },
+            _ => self.flat.sum_row(self.base, row),
+        }
+    }
+
+    /// Uses the evaluator that is fastest for these rows, one at a time.
+    pub fn tune(&mut self, rows: &FeatureMatrix) {
+        if rows.n_rows() == 0 || rows.n_columns() != self.n_features {
+            return;
+        }
+        let timed = self.evaluators().into_iter().map(|it| (self.time(it, rows), it));
+        if let Some((_, fastest)) = timed.min_by_key(|it| it.0) {
+            self.evaluator = fastest;
+        }
+    }
+
+    fn time(&self, evaluator: Evaluator, rows: &FeatureMatrix) -> Duration {
+        let pass = || {
+            rows.rows().for_each(|row| {
+                std::hint::black_box(self.raw_row_by(evaluator, row));
+            });
+        };
+        pass();
+        let round = || {
+            let (began, mut passes) = (Instant::now(), 0_u32);
+            while began.elapsed() < ROUND {
+                pass();
+                passes += 1;
+            }
+            began.elapsed() / passes
+        };
+        (0..ROUNDS).map(|_| round()).min().unwrap_or(Duration::MAX)
+    }
+}
