@@ -112,8 +112,10 @@ impl Model {
             return Self::load_forecast(manifest, files);
         }
         let predictor = RowPredictor::load(&manifest.predictor, files)?;
-        let model = Self::assemble(manifest, predictor)?;
-        Golden::from_bytes(file(files, GOLDEN_FILE)?)?.replay(&model)?;
+        let mut model = Self::assemble(manifest, predictor)?;
+        let golden = Golden::from_bytes(file(files, GOLDEN_FILE)?)?;
+        model.tune(&golden);
+        golden.replay(&model)?;
         Ok(model)
     }
 
@@ -137,6 +139,15 @@ impl Model {
             encoder,
             arithmetic: Arithmetic::Rows(predictor),
         })
+    }
+
+    /// Chooses the fastest way to compute, on the golden rows.
+    fn tune(&mut self, golden: &Golden) {
+        let rows: Vec<_> = golden.rows.iter().map(|it| it.inputs.clone()).collect();
+        let (x, _) = self.encode(&rows);
+        if let Arithmetic::Rows(RowPredictor { predictor, .. }) = &mut self.arithmetic {
+            predictor.tune(&x);
+        }
     }
 
     /// Its golden series are replayed by the forecast itself.

@@ -27,6 +27,9 @@ pub trait Predictor: Debug + Send + Sync {
     /// The file form of the predictor: name and bytes, `trees.bin` or `linear.json`.
     fn to_file(&self) -> (String, Vec<u8>);
 
+    /// Measures on rows like those to come which way to compute is fastest here. Answers stay the same to the last bit.
+    fn tune(&mut self, _rows: &FeatureMatrix) {}
+
     /// Allocates and predicts.
     ///
     /// # Errors

@@ -242,6 +242,8 @@ pub struct TreeEnsemble {
     flat: FlatTrees,
     blocks: Option<Blocks>,
     evaluator: Evaluator,
+    /// Batches of so many rows are split across cores.
+    split_from: usize,
 }
 
 impl TreeEnsemble {
@@ -274,6 +276,7 @@ impl TreeEnsemble {
             flat,
             blocks: Blocks::pack(&trees),
             evaluator: Evaluator::Walk,
+            split_from: evaluator::SPLIT_FROM,
             trees,
         };
         // Until it is measured: the most elaborate one is most often the fastest.
@@ -369,12 +372,16 @@ impl Predictor for TreeEnsemble {
                 out.len()
             )));
         }
-        self.flat.sum_rows(self.base, x, out);
+        self.sum_rows(x, out);
         Ok(())
     }
 
     fn contributions(&self, x: &FeatureMatrix, row: usize) -> Result<Vec<f64>, InferenceError> {
         self.contributions_row(x.row(row))
+    }
+
+    fn tune(&mut self, rows: &FeatureMatrix) {
+        TreeEnsemble::tune(self, rows);
     }
 
     fn to_file(&self) -> (String, Vec<u8>) {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use foretell_features::FeatureMatrix;
+use rayon::prelude::*;
 
 use super::TreeEnsemble;
 #[cfg(target_arch = "x86_64")]
@@ -21,6 +22,12 @@ pub enum Evaluator {
 
 /// Rounds over the rows for each evaluator; the fastest counts, since noise only slows.
 const ROUNDS: usize = 5;
+/// Batches of so many rows are split until it was measured what a row costs.
+pub(super) const SPLIT_FROM: usize = 2048;
+/// Work that is split across cores.
+const WORTH_SPLITTING: Duration = Duration::from_micros(500);
+/// Rows that go to one core at a time.
+const PART: usize = 64;
 /// A round takes at least this long, or the clock's own grain would decide.
 const ROUND: Duration = Duration::from_micros(200);
 
@@ -55,14 +62,37 @@ impl TreeEnsemble {
         }
     }
 
-    /// Uses the evaluator that is fastest for these rows, one at a time.
+    /// The sums of all rows, on several cores where that pays.
+    pub(super) fn sum_rows(&self, x: &FeatureMatrix, out: &mut [f64]) {
+        let width = x.n_columns();
+        let sum = |(rows, out): (&[f64], &mut [f64])| match self.evaluator {
+            Evaluator::Walk => self.flat.sum_rows(self.base, width, rows, out),
+            by => {
+                let rows = rows.chunks_exact(width);
+                rows.zip(out).for_each(|(row, out)| *out = self.raw_row_by(by, row));
+            }
+        };
+        if out.len() < self.split_from {
+            sum((x.values(), out));
+        } else {
+            let rows = x.values().par_chunks(PART * width);
+            rows.zip(out.par_chunks_mut(PART)).for_each(sum);
+        }
+    }
+
+    /// Uses the evaluator that is fastest for these rows, one at a time, and splits batches from the size on that keeps each
+    /// core busy for much longer than it takes to wake it.
     pub fn tune(&mut self, rows: &FeatureMatrix) {
         if rows.n_rows() == 0 || rows.n_columns() != self.n_features {
             return;
         }
         let timed = self.evaluators().into_iter().map(|it| (self.time(it, rows), it));
-        if let Some((_, fastest)) = timed.min_by_key(|it| it.0) {
+        if let Some((time, fastest)) = timed.min_by_key(|it| it.0) {
             self.evaluator = fastest;
+            let row = (time.as_nanos() / rows.n_rows() as u128).max(1);
+            self.split_from = usize::try_from(WORTH_SPLITTING.as_nanos() / row)
+                .unwrap_or(usize::MAX)
+                .max(PART);
         }
     }
 

@@ -6,8 +6,6 @@
 
 use std::collections::VecDeque;
 
-use foretell_features::FeatureMatrix;
-
 use super::sum::Sum;
 use super::{Node, Tree, contains};
 
@@ -124,9 +122,8 @@ impl FlatTrees {
     }
 
     /// All rows; long inputs pass each tree in blocks, eight rows at a time.
-    pub(super) fn sum_rows(&self, base: f64, x: &FeatureMatrix, out: &mut [f64]) {
-        let width = x.n_columns();
-        for (rows, sums) in x.values().chunks(BLOCK * width).zip(out.chunks_mut(BLOCK)) {
+    pub(super) fn sum_rows(&self, base: f64, width: usize, rows: &[f64], out: &mut [f64]) {
+        for (rows, sums) in rows.chunks(BLOCK * width).zip(out.chunks_mut(BLOCK)) {
             if sums.len() < LANES {
                 rows.chunks_exact(width)
                     .zip(sums)

@@ -15,7 +15,8 @@ use super::sum::{LANES, Sum};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cpu(());
 
-const REGISTERS: usize = MAX_COLUMNS / REGISTER;
+/// Registers at most: a packed ensemble never has more columns.
+const MOST: usize = MAX_COLUMNS / REGISTER;
 
 impl Cpu {
     #[inline]
@@ -39,13 +40,18 @@ impl Cpu {
                 (1, true) => sum_row::<1, true>(blocks, row),
                 (2, false) => sum_row::<2, false>(blocks, row),
                 (2, true) => sum_row::<2, true>(blocks, row),
-                (_, _) => sum_row::<REGISTERS, true>(blocks, row),
+                (3, _) => sum_row::<3, true>(blocks, row),
+                (4, _) => sum_row::<4, true>(blocks, row),
+                (5, _) => sum_row::<5, true>(blocks, row),
+                (6, _) => sum_row::<6, true>(blocks, row),
+                (7, _) => sum_row::<7, true>(blocks, row),
+                (_, _) => sum_row::<MOST, true>(blocks, row),
             }
         }
     }
 }
 
-/// `REGS` 1 and 2 are those cases, more is all others; `MISSING`: some test sends missing values left.
+/// The codes take `REGS` registers; `MISSING`: some test sends missing values left.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 fn sum_row<const REGS: usize, const MISSING: bool>(blocks: &Blocks, row: &[f64]) -> Sum {
     let mut codes = [0; MAX_COLUMNS];
@@ -133,9 +139,9 @@ fn decide<const REGS: usize, const MISSING: bool>(blocks: &Blocks, block: usize,
         1 => _mm512_permutexvar_epi8(columns, registers[0]),
         2 => _mm512_permutex2var_epi8(registers[0], columns, registers[1]),
         _ => {
-            let masks = &blocks.masks[block * blocks.registers..][..blocks.registers];
+            let (masks, _) = blocks.masks.as_chunks::<REGS>();
             let mut codes = _mm512_setzero_si512();
-            for (register, mask) in registers.iter().zip(masks) {
+            for (register, mask) in registers.iter().zip(&masks[block]) {
                 codes = _mm512_mask_permutexvar_epi8(codes, *mask, columns, *register);
             }
             codes
