@@ -56,5 +56,20 @@ fn one_row(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, one_row);
+fn reasons(c: &mut Criterion) {
+    let mut group = c.benchmark_group("reasons of one row");
+    for shape in SHAPES {
+        let ensemble = random_ensemble(shape, 1);
+        let rows = random_rows(shape.features, 8, 2);
+        let mut at = 0;
+        group.bench_function(format!("{shape:?}"), |it| {
+            it.iter(|| {
+                at = (at + 1) % rows.n_rows();
+                black_box(ensemble.contributions_row(rows.row(at)))
+            });
+        });
+    }
+}
+
+criterion_group!(benches, one_row, reasons);
 criterion_main!(benches);

@@ -8,12 +8,15 @@ mod codes;
 mod evaluator;
 mod file;
 mod flat;
+mod leaf_shap;
 mod shap;
 mod sum;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod vbmi;
+
+use std::sync::OnceLock;
 
 use foretell_features::FeatureMatrix;
 
@@ -22,6 +25,7 @@ use crate::predictor::Predictor;
 use blocks::Blocks;
 pub use evaluator::Evaluator;
 use flat::FlatTrees;
+use leaf_shap::LeafPaths;
 use sum::Sum;
 
 /// The file name of an ensemble in a package.
@@ -229,7 +233,7 @@ fn node_problem(node: &Node, n_features: usize) -> Option<&'static str> {
 }
 
 /// Trees whose leaves are summed in order, onto `base`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct TreeEnsemble {
     /// Where the sum starts.
     pub base: f64,
@@ -241,6 +245,8 @@ pub struct TreeEnsemble {
     mean_leaves: f64,
     flat: FlatTrees,
     blocks: Option<Blocks>,
+    /// For explanations; made when the first one is asked for.
+    paths: OnceLock<LeafPaths>,
     evaluator: Evaluator,
     /// Batches of so many rows are split across cores.
     split_from: usize,
@@ -275,6 +281,7 @@ impl TreeEnsemble {
             mean_leaves,
             flat,
             blocks: Blocks::pack(&trees),
+            paths: OnceLock::new(),
             evaluator: Evaluator::Walk,
             split_from: evaluator::SPLIT_FROM,
             trees,
@@ -355,6 +362,14 @@ impl TreeEnsemble {
             "a row has {got} columns, the trees were fitted on {}",
             self.n_features
         )))
+    }
+}
+
+/// The same trees: how they are evaluated here does not count.
+impl PartialEq for TreeEnsemble {
+    fn eq(&self, other: &Self) -> bool {
+        let own = |it: &Self| (it.base, it.link, it.n_features);
+        own(self) == own(other) && self.trees == other.trees
     }
 }
 

@@ -160,6 +160,24 @@ impl Blocks {
         Some(next)
     }
 
+    /// What a row decides at every test of the root blocks from `first` on: a bit each, set where it goes right.
+    pub(super) fn decide(&self, first: usize, row: &[f64], decisions: &mut [u64]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(cpu) = super::vbmi::Cpu::detect() {
+            return cpu.decide_all(self, first, row, decisions);
+        }
+        self.decide_plainly(first, row, decisions);
+    }
+
+    fn decide_plainly(&self, first: usize, row: &[f64], decisions: &mut [u64]) {
+        let mut codes = [0; MAX_COLUMNS];
+        self.codes.encode(row, &mut codes, count_below);
+        for (decision, block) in decisions.iter_mut().zip(first..) {
+            let rights = (1..WIDTH).map(|place| u64::from(self.goes_right(block, place, &codes)) << place);
+            *decision = rights.sum();
+        }
+    }
+
     /// One row through all trees without vector instructions: the tests on the path only, as many trees in flight as the processor likes.
     pub(super) fn sum_row_plainly(&self, base: f64, row: &[f64]) -> f64 {
         let mut codes = [0; MAX_COLUMNS];

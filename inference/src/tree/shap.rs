@@ -1,6 +1,7 @@
 //! Exact path-dependent SHAP values (Lundberg, Erion and Lee 2018, algorithm 2): each column's part of the raw score, relative
 //! to the cover-weighted mean of the leaves.
 
+use super::leaf_shap::{LeafPaths, Parts};
 use super::{Node, Tree, TreeEnsemble};
 
 /// A column that the path has split on.
@@ -20,6 +21,19 @@ const NO_FEATURE: usize = usize::MAX;
 
 /// SHAP values by column, the expected raw score last; together they sum to the row's raw score.
 pub(super) fn contributions(ensemble: &TreeEnsemble, row: &[f64]) -> Vec<f64> {
+    let Some(blocks) = &ensemble.blocks else {
+        return walked(ensemble, row, 0..ensemble.trees().len());
+    };
+    let mut parts = Parts::new(ensemble.n_features());
+    let paths = ensemble.paths.get_or_init(|| LeafPaths::of(ensemble.trees()));
+    let others = paths.add(blocks, row, &mut parts);
+    let mut phi = walked(ensemble, row, others);
+    phi.iter_mut().zip(parts.sums()).for_each(|(phi, part)| *phi += part);
+    phi
+}
+
+/// The same, of some of the trees only, by extending and unwinding paths: for trees of any depth.
+pub(super) fn walked(ensemble: &TreeEnsemble, row: &[f64], trees: impl IntoIterator<Item = usize>) -> Vec<f64> {
     let mut phi = vec![0.0; ensemble.n_features() + 1];
     phi[row.len()] = ensemble.expected();
     let mut walk = Walk {
@@ -27,9 +41,9 @@ pub(super) fn contributions(ensemble: &TreeEnsemble, row: &[f64]) -> Vec<f64> {
         steps: Vec::new(),
         phi: &mut phi,
     };
-    for tree in ensemble.trees() {
+    for tree in trees {
         walk.visit(
-            tree,
+            &ensemble.trees()[tree],
             0,
             0,
             Step {
@@ -60,7 +74,7 @@ pub(super) fn expected(tree: &Tree) -> f64 {
     mean[0]
 }
 
-fn share(tree: &Tree, child: usize, sibling: usize) -> f64 {
+pub(super) fn share(tree: &Tree, child: usize, sibling: usize) -> f64 {
     let (child, sibling) = (tree.nodes[child].cover(), tree.nodes[sibling].cover());
     child / (child + sibling)
 }

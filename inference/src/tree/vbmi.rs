@@ -30,6 +30,23 @@ impl Cpu {
         FOUND.then_some(Self(()))
     }
 
+    /// What a row decides at every test of the root blocks from `first` on.
+    pub(super) fn decide_all(self, blocks: &Blocks, first: usize, row: &[f64], decisions: &mut [u64]) {
+        // SAFETY: `self` is the proof that the processor has these instructions.
+        unsafe {
+            match blocks.registers {
+                1 => decide_all::<1>(blocks, first, row, decisions),
+                2 => decide_all::<2>(blocks, first, row, decisions),
+                3 => decide_all::<3>(blocks, first, row, decisions),
+                4 => decide_all::<4>(blocks, first, row, decisions),
+                5 => decide_all::<5>(blocks, first, row, decisions),
+                6 => decide_all::<6>(blocks, first, row, decisions),
+                7 => decide_all::<7>(blocks, first, row, decisions),
+                _ => decide_all::<MOST>(blocks, first, row, decisions),
+            }
+        }
+    }
+
     /// The leaves of all trees for one row.
     #[inline]
     pub(super) fn sum_row(self, blocks: &Blocks, row: &[f64]) -> Sum {
@@ -51,15 +68,32 @@ impl Cpu {
     }
 }
 
-/// The codes take `REGS` registers; `MISSING`: some test sends missing values left.
+/// The decisions of `decide` for the root blocks from `first` on.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
-fn sum_row<const REGS: usize, const MISSING: bool>(blocks: &Blocks, row: &[f64]) -> Sum {
+fn decide_all<const REGS: usize>(blocks: &Blocks, first: usize, row: &[f64], decisions: &mut [u64]) {
+    let registers = encode::<REGS>(blocks, row);
+    for (decision, block) in decisions.iter_mut().zip(first..) {
+        *decision = decide::<REGS, true>(blocks, block, &registers);
+    }
+}
+
+/// The codes of a row.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
+#[inline]
+fn encode<const REGS: usize>(blocks: &Blocks, row: &[f64]) -> [__m512i; REGS] {
     let mut codes = [0; MAX_COLUMNS];
     blocks.codes.encode(row, &mut codes, |points, x| below(points, x));
     let mut registers = [_mm512_setzero_si512(); REGS];
     for (register, bytes) in registers.iter_mut().zip(codes.as_chunks::<REGISTER>().0) {
         *register = load(bytes);
     }
+    registers
+}
+
+/// The codes take `REGS` registers; `MISSING`: some test sends missing values left.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
+fn sum_row<const REGS: usize, const MISSING: bool>(blocks: &Blocks, row: &[f64]) -> Sum {
+    let registers = encode::<REGS>(blocks, row);
     let mut sums = [_mm512_setzero_pd(); 2];
     for first in (0..blocks.n_roots).step_by(BATCH) {
         let count = BATCH.min(blocks.n_roots - first);
