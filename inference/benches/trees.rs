@@ -1,9 +1,9 @@
-//! What one row costs: each evaluator on ensembles of several shapes, 10 % of the cells missing.
-//! `cargo bench -p foretell-inference --bench trees`
+//! What one row costs: each evaluator on ensembles of several shapes, 10 % of the cells missing, and its reasons.
+//! `cargo bench -p foretell-inference --bench trees`; figures are comparable within one run only.
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use foretell_inference::testing::{Shape, random_ensemble, random_rows};
 
 const SHAPES: [Shape; 5] = [
@@ -38,38 +38,49 @@ const SHAPES: [Shape; 5] = [
         features: 30,
     },
 ];
+/// Rounds of a measurement; the fastest counts, since other work on the machine only slows.
+const ROUNDS: usize = 20;
+const ROUND: Duration = Duration::from_millis(20);
 
-fn one_row(c: &mut Criterion) {
-    let mut group = c.benchmark_group("one row");
+fn main() {
+    println!(
+        "{:>6} {:>6} {:>7} {:>9}  microseconds per row",
+        "trees", "depth", "leaves", "features"
+    );
     for shape in SHAPES {
         let ensemble = random_ensemble(shape, 1);
         let rows = random_rows(shape.features, 64, 2);
-        for evaluator in ensemble.evaluators() {
-            let mut at = 0;
-            group.bench_function(BenchmarkId::new(format!("{evaluator:?}"), format!("{shape:?}")), |it| {
-                it.iter(|| {
-                    at = (at + 1) % rows.n_rows();
-                    black_box(ensemble.raw_row_by(evaluator, rows.row(at)))
-                });
-            });
-        }
-    }
-}
-
-fn reasons(c: &mut Criterion) {
-    let mut group = c.benchmark_group("reasons of one row");
-    for shape in SHAPES {
-        let ensemble = random_ensemble(shape, 1);
-        let rows = random_rows(shape.features, 8, 2);
         let mut at = 0;
-        group.bench_function(format!("{shape:?}"), |it| {
-            it.iter(|| {
-                at = (at + 1) % rows.n_rows();
-                black_box(ensemble.contributions_row(rows.row(at)))
-            });
-        });
+        let mut next = || {
+            at = (at + 1) % rows.n_rows();
+            rows.row(at)
+        };
+        let Shape {
+            trees,
+            depth,
+            leaves,
+            features,
+        } = shape;
+        print!("{trees:>6} {depth:>6} {leaves:>7} {features:>9} ");
+        for evaluator in ensemble.evaluators() {
+            let micros = fastest(|| drop(black_box(ensemble.raw_row_by(evaluator, next()))));
+            print!(" {evaluator:?} {micros:.2}");
+        }
+        let micros = fastest(|| drop(black_box(ensemble.contributions_row(next()))));
+        println!(" reasons {micros:.1}");
     }
 }
 
-criterion_group!(benches, one_row, reasons);
-criterion_main!(benches);
+/// Microseconds of one call in the fastest round.
+fn fastest(mut call: impl FnMut()) -> f64 {
+    call();
+    let mut round = || {
+        let (began, mut calls) = (Instant::now(), 0_u32);
+        while began.elapsed() < ROUND {
+            call();
+            calls += 1;
+        }
+        began.elapsed().as_secs_f64() * 1e6 / f64::from(calls)
+    };
+    (0..ROUNDS).map(|_| round()).fold(f64::INFINITY, f64::min)
+}
