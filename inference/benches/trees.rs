@@ -63,7 +63,9 @@ fn main() {
         } = shape;
         print!("{trees:>6} {depth:>6} {leaves:>7} {features:>9} ");
         for evaluator in ensemble.evaluators() {
-            let micros = fastest(|| drop(black_box(ensemble.raw_row_by(evaluator, next()))));
+            let micros = fastest(|| {
+                black_box(ensemble.raw_row_by(evaluator, next()));
+            });
             print!(" {evaluator:?} {micros:.2}");
         }
         let micros = fastest(|| drop(black_box(ensemble.contributions_row(next()))));
