@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foretell_inference::manifest::MANIFEST_FILE;
 use foretell_registry::{ModelState, ModelVersion, Registry, RegistryError};
 
 use crate::endpoints::EndpointTable;
@@ -36,6 +37,8 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     /// Whether trying again may help: the store was not reachable, say.
     transient: bool,
+    /// Whether it is of another format, which says nothing about this server.
+    foreign: bool,
 }
 
 /// What a refresh did.
@@ -116,8 +119,15 @@ impl Snapshot {
                 }
             }
             Err(error) => {
-                let problem = Problem::new(&version, &error);
-                report.refused.push((version.to_string(), problem.message.clone()));
+                let problem = match is_foreign(registry, &version).await {
+                    true => Problem::foreign(&version),
+                    false => Problem::new(&version, &error),
+                };
+                if problem.foreign {
+                    tracing::info!(%version, "{}", problem.message);
+                } else {
+                    report.refused.push((version.to_string(), problem.message.clone()));
+                }
                 Entry {
                     state,
                     champion: served,
@@ -134,11 +144,12 @@ impl Snapshot {
             .any(|it| it.problem.as_ref().is_some_and(|it| it.transient))
     }
 
-    /// Whether every model with a champion can answer.
+    /// Whether every model with a champion that is ours to serve can answer.
     pub(crate) fn is_ready(&self) -> bool {
+        let at_fault = |it: &Problem| !it.foreign;
         self.models
             .values()
-            .all(|it| it.champion.is_some() || it.problem.is_none())
+            .all(|it| it.champion.is_some() || !it.problem.as_ref().is_some_and(at_fault))
     }
 
     pub(crate) fn entry(&self, model: &str) -> Result<&Entry, ServeError> {
@@ -157,6 +168,22 @@ impl Problem {
             version: version.version,
             message: error.to_string(),
             transient,
+            foreign: false,
         }
     }
+
+    fn foreign(version: &ModelVersion) -> Self {
+        Self {
+            version: version.version,
+            message: "it was registered in another format, so it is listed but not served".to_owned(),
+            transient: false,
+            foreign: true,
+        }
+    }
+}
+
+/// Whether the version's package was not made by training here: an MLflow client registered it, say.
+async fn is_foreign(registry: &Registry, version: &ModelVersion) -> bool {
+    let manifest = registry.manifest(version).await;
+    manifest.is_ok_and(|it| it.files.iter().all(|file| file.path != MANIFEST_FILE))
 }

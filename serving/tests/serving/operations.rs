@@ -65,6 +65,35 @@ async fn a_server_whose_only_package_is_bad_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_champion_of_another_format_is_listed_and_does_not_unready_the_server() {
+    let house = House::new().await;
+    let pickled = vec![PackageFile::new("MLmodel", "flavors: {}")];
+    for (model, files) in [("notebook", pickled), ("reference", Vec::new())] {
+        house
+            .registry
+            .publish(PublishRequest::new(model, files, stamp()))
+            .await
+            .unwrap();
+        promote(&house.registry, model, 1).await;
+    }
+    assert_eq!(
+        house.service.refresh().await.unwrap().refused,
+        [],
+        "no fault of this server"
+    );
+    let (status, ready) = house.get("/readyz").await;
+    assert_eq!(status, 200);
+    let problem = ready["models"]["notebook"]["problem"].as_str().unwrap();
+    assert!(problem.contains("registered in another format"), "{problem}");
+    let error = house.service.servable("notebook", None).await.unwrap_err().to_string();
+    assert!(
+        error.contains("notebook@1 cannot be served: it was registered in another format"),
+        "{error}"
+    );
+    assert!(house.service.servable("churn", None).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_model_without_champion_says_how_to_get_one() {
     let house = House::new().await;
     house
