@@ -20,7 +20,7 @@ else
     'import json, sys; print(next(it["executable"] for it in map(json.loads, sys.stdin) if it.get("executable")))')
   ours=("$server" "{folder}" "127.0.0.1:{port}")
 fi
-theirs=("$(dirname "$python")/mlflow" server --host 127.0.0.1 --port "{port}" --workers 1
+theirs=("$python" -m mlflow server --host 127.0.0.1 --port "{port}" --workers 1
   --backend-store-uri "sqlite:///{folder}/mlflow.db" --artifacts-destination "{folder}/artifacts")
 for place in "$disk" "$memory"; do
   printf '\n%s\n' "$(df --output=fstype,source "$place" | tail -1)"
