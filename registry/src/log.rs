@@ -106,28 +106,28 @@ impl<F: Fold> Log<F> {
 
     /// Commits what `plan` makes of the newest state, again and again while others win the race for the next number.
     /// A plan without ops commits nothing. Returns the state that holds the commit.
+    ///
+    /// The first try goes by what this process knows: if it is not the newest, the next number is taken, and only then is
+    /// it worth a look. A refusal, or that nothing is to be done, is believed of the newest state alone.
     pub(crate) async fn commit<P>(&self, draft: &Draft<'_>, mut plan: P) -> Result<Arc<Head<F>>>
     where
         P: FnMut(&F) -> Result<Vec<F::Op>> + Send,
     {
         let _turn = self.writing.lock().await;
         self.storage.prove().await?;
+        let known = self.known();
+        if known.seq > 0
+            && let Ok(Some((record, state))) = next(&known, draft, &mut plan)
+            && let Some(head) = self.try_commit(record, state).await?
+        {
+            return Ok(head);
+        }
         for attempt in 0..MAX_ATTEMPTS {
             let head = self.refresh().await?;
-            let ops = plan(&head.state)?;
-            if ops.is_empty() {
+            let Some((record, state)) = next(&head, draft, &mut plan)? else {
                 return Ok(head);
-            }
-            let record = head.next_record(draft, ops);
-            let mut state = head.state.clone();
-            state.apply(draft.subject, &record)?;
-            if let Some(hash) = self.append(&record).await? {
-                let head = self.remember(Arc::new(Head {
-                    seq: record.seq,
-                    hash,
-                    state,
-                }));
-                self.leave_hints(&head, record.txid).await;
+            };
+            if let Some(head) = self.try_commit(record, state).await? {
                 return Ok(head);
             }
             pause(attempt).await;
@@ -138,6 +138,17 @@ impl<F: Fold> Log<F> {
             log: draft.subject.to_owned(),
             seq: self.known().seq,
         })
+    }
+
+    /// `None`: another writer has that number.
+    async fn try_commit(&self, record: Record<F::Op>, state: F) -> Result<Option<Arc<Head<F>>>> {
+        let Some(hash) = self.append(&record).await? else {
+            return Ok(None);
+        };
+        let seq = record.seq;
+        let head = self.remember(Arc::new(Head { seq, hash, state }));
+        self.leave_hints(&head, record.txid).await;
+        Ok(Some(head))
     }
 
     /// Every record and its state from the first on, ignoring hints and the cache; `each` sees them, the error is where
@@ -303,6 +314,21 @@ impl<F: Fold> Log<F> {
             tracing::warn!(%error, "hint not written, watchers will find the commit a little later");
         }
     }
+}
+
+/// The record that a plan makes of a state, and the state after it; `None`: there is nothing to do.
+fn next<F: Fold, P>(head: &Head<F>, draft: &Draft<'_>, plan: &mut P) -> Result<Option<(Record<F::Op>, F)>>
+where
+    P: FnMut(&F) -> Result<Vec<F::Op>>,
+{
+    let ops = plan(&head.state)?;
+    if ops.is_empty() {
+        return Ok(None);
+    }
+    let record = head.next_record(draft, ops);
+    let mut state = head.state.clone();
+    state.apply(draft.subject, &record)?;
+    Ok(Some((record, state)))
 }
 
 /// Up to 64 ms, at random, growing with the losses.

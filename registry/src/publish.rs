@@ -101,7 +101,7 @@ impl Registry {
             request.signatures.push(ours);
         }
         if manifest.files.is_empty() {
-            self.store(&[], &[], &manifest).await?;
+            self.store_nothing(&manifest).await?;
             return self.commit_version(&request, &manifest).await;
         }
         let upload = self.begin_upload(&manifest, &request.stamp).await?;

@@ -1,6 +1,7 @@
 //! The registry itself and everything that only reads it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -8,6 +9,7 @@ use object_store::ObjectStore;
 
 use crate::error::Result;
 use crate::log::Log;
+use crate::package::Manifest;
 use crate::record::{CatalogOp, ModelOp, Record};
 use crate::reference::{ModelRef, VersionRef};
 use crate::sign::Trust;
@@ -30,6 +32,8 @@ struct Inner {
     storage: Storage,
     catalog: Log<Catalog>,
     models: Mutex<HashMap<String, Arc<Log<ModelLog>>>>,
+    /// Whether the manifest without files was seen in the store; no collection removes it.
+    empty_stored: AtomicBool,
 }
 
 impl Registry {
@@ -49,6 +53,7 @@ impl Registry {
                 storage,
                 catalog,
                 models,
+                empty_stored: AtomicBool::new(false),
             }),
             trust: Arc::default(),
         }
@@ -108,7 +113,17 @@ impl Registry {
             .await?;
         self.inner.models.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.catalog().forget();
+        self.inner.empty_stored.store(false, Ordering::Release);
         self.storage().forget();
+        Ok(())
+    }
+
+    /// Stores the manifest of a package without files, once per process.
+    pub(crate) async fn store_nothing(&self, manifest: &Manifest) -> Result<()> {
+        if !self.inner.empty_stored.load(Ordering::Acquire) {
+            self.store(&[], &[], manifest).await?;
+            self.inner.empty_stored.store(true, Ordering::Release);
+        }
         Ok(())
     }
 
