@@ -1,7 +1,7 @@
 //! The blocks on AVX-512 with VBMI: one byte permute fetches the codes of all tests of a block, one compare decides them.
 //!
-//! The only module with `unsafe`: calls of functions for a processor that was asked for, and loads through references of
-//! the right size. The one gather reads exits at numbers that packing made.
+//! `unsafe` is here and in the vector half of `leaf_shap` alone: calls of functions for a processor that was asked for, and
+//! loads through references of the right size. The one gather reads exits at numbers that packing made.
 #![allow(unsafe_code, reason = "vector instructions")]
 
 use std::arch::x86_64::*;
