@@ -72,7 +72,9 @@ fn lines(a: &Facts, b: &Facts) -> Vec<Line> {
     let line = |key: &(&'static str, String)| {
         let of = |facts: &Facts| facts.get(key).cloned().unwrap_or(Value::Null);
         let (a, b) = (of(a), of(b));
-        let difference = a.as_f64().zip(b.as_f64()).map(|(a, b)| b - a);
+        // A seed is a name: how far two are apart means nothing.
+        let numbers = a.as_f64().zip(b.as_f64()).filter(|_| key.1 != "seed");
+        let difference = numbers.map(|(a, b)| b - a);
         let (section, name) = (key.0, key.1.clone());
         Line {
             section,
