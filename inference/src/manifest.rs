@@ -27,6 +27,8 @@ pub const MANIFEST_FILE: &str = "manifest.json";
 pub enum Task {
     /// A probability.
     BinaryClassification,
+    /// One probability per class; they sum to 1.
+    MulticlassClassification,
     /// A number.
     Regression,
     /// Money in the horizon ahead; never negative.
@@ -44,6 +46,10 @@ pub struct Manifest {
     pub model: String,
     /// What it predicts.
     pub task: Task,
+    /// The classes in order of the predictor's outputs. Of a binary model, where they are named: the negative one, then the
+    /// positive one, whose probability is the value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// The winning candidate's algorithm, `boosted_trees`.
     pub algorithm: String,
     /// Inputs in order. Empty for forecasts.
@@ -171,7 +177,13 @@ impl Manifest {
             .as_ref()
             .map_or(Ok(()), crate::conformal::Conformal::check);
         let decision = self.decision.as_ref().map_or(Ok(()), DecisionPolicy::check);
-        let parts = [self.check_inputs(), self.calibration.check(), conformal, decision];
+        let parts = [
+            self.check_inputs(),
+            self.check_classes(),
+            self.calibration.check(),
+            conformal,
+            decision,
+        ];
         let sound: Result<(), String> = parts.into_iter().collect();
         sound.map_err(|reason| InferenceError::Damaged {
             file: MANIFEST_FILE.to_owned(),
@@ -188,12 +200,29 @@ impl Manifest {
             _ => Ok(()),
         }
     }
+
+    fn check_classes(&self) -> Result<(), String> {
+        let names: std::collections::BTreeSet<&String> = self.classes.iter().collect();
+        let fits = match (self.task, self.classes.len()) {
+            (Task::MulticlassClassification, n) => n >= 2,
+            (Task::BinaryClassification, n) => n == 0 || n == 2,
+            (_, n) => n == 0,
+        };
+        match fits && names.len() == self.classes.len() {
+            true => Ok(()),
+            false => Err(format!(
+                "a model of task {} cannot have the classes {:?}",
+                self.task, self.classes
+            )),
+        }
+    }
 }
 
 impl std::fmt::Display for Task {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Task::BinaryClassification => "binary_classification",
+            Task::MulticlassClassification => "multiclass_classification",
             Task::Regression => "regression",
             Task::LifetimeValue => "lifetime_value",
             Task::Forecast => "forecast",

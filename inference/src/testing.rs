@@ -121,6 +121,7 @@ fn manifest(data: &str) -> Manifest {
         format: FORMAT,
         model: "churn".to_owned(),
         task: Task::BinaryClassification,
+        classes: Vec::new(),
         algorithm: "logistic".to_owned(),
         inputs: inputs.map(input).to_vec(),
         outputs: outputs(),

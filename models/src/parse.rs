@@ -77,7 +77,12 @@ fn name(root: &Section<'_>) -> Option<String> {
 fn task(root: &Section<'_>) -> Option<Task> {
     let name = root.need::<String>("task")?;
     let found = TASKS.iter().find(|(it, _)| *it == name).map(|(_, task)| *task);
-    if found.is_none() {
+    if name == task_name(Task::MulticlassClassification) {
+        root.problem(
+            "task",
+            format!("a `{name}` model is not trained here; bring one with `foretell models import`"),
+        );
+    } else if found.is_none() {
         let hint = spelling::hint(&name, TASKS.map(|(it, _)| it));
         root.problem("task", format!("unknown task `{name}`{hint}"));
     }

@@ -2,7 +2,7 @@
 
 use foretell_inference::{AnswerField, Task};
 
-/// Tasks by name.
+/// Tasks that training learns, by name. Multiclass models are imported.
 pub const TASKS: [(&str, Task); 4] = [
     ("binary_classification", Task::BinaryClassification),
     ("regression", Task::Regression),
@@ -68,6 +68,7 @@ pub fn algorithms(task: Task) -> &'static [&'static str] {
     match task {
         Task::BinaryClassification => &["boosted_trees", "logistic"],
         Task::Regression | Task::LifetimeValue => &["boosted_trees"],
+        Task::MulticlassClassification => &[],
         Task::Forecast => &["seasonal_naive", "exponential_smoothing", "boosted_lags"],
     }
 }
@@ -77,6 +78,7 @@ pub fn metrics(task: Task) -> &'static [&'static str] {
     match task {
         Task::BinaryClassification => &CLASSIFICATION_METRICS,
         Task::Regression | Task::LifetimeValue => &NUMBER_METRICS,
+        Task::MulticlassClassification => &[],
         Task::Forecast => &FORECAST_METRICS,
     }
 }
@@ -86,6 +88,5 @@ pub fn task_name(task: Task) -> &'static str {
     TASKS
         .iter()
         .find(|(_, it)| *it == task)
-        .map(|(name, _)| *name)
-        .expect("every task is listed")
+        .map_or("multiclass_classification", |(name, _)| *name)
 }

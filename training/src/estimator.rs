@@ -52,6 +52,7 @@ pub trait FittedModel: Debug + Send + Sync {
 fn algorithms(task: Task) -> &'static [&'static str] {
     match task {
         Task::BinaryClassification => &["mean", "logistic", "boosted_trees"],
+        Task::MulticlassClassification => &[],
         _ => &["mean", "boosted_trees"],
     }
 }
@@ -65,6 +66,9 @@ pub const BASELINE: &str = "mean";
 /// An algorithm or a parameter that does not exist, with the nearest that does.
 pub fn estimator(model: &str, task: Task, candidate: &CandidateSpec) -> Result<Box<dyn Estimator>, TrainError> {
     let named = &candidate.parameters;
+    if algorithms(task).is_empty() {
+        return Err(unknown_algorithm(model, task, &candidate.algorithm));
+    }
     let made = match (candidate.algorithm.as_str(), task) {
         ("mean", _) => mean::Mean::new(task, named).map(boxed),
         ("logistic", Task::BinaryClassification) => logistic::Logistic::new(named).map(boxed),

@@ -246,7 +246,8 @@ fn validation_loss(task: Task) -> (&'static str, Loss) {
     match task {
         Task::BinaryClassification => ("log_loss", metrics::log_loss),
         Task::LifetimeValue => ("tweedie_deviance", metrics::mean_tweedie_deviance),
-        Task::Regression | Task::Forecast => ("rmse", metrics::rmse),
+        // No estimator takes several classes, so that none of them comes here.
+        Task::Regression | Task::MulticlassClassification | Task::Forecast => ("rmse", metrics::rmse),
     }
 }
 

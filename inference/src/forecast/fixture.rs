@@ -94,6 +94,7 @@ pub(super) fn manifest(series: SeriesSignature) -> Manifest {
         format: FORMAT,
         model: "demand".to_owned(),
         task: Task::Forecast,
+        classes: Vec::new(),
         algorithm: "seasonal_naive".to_owned(),
         inputs: Vec::new(),
         outputs: vec![Output {

@@ -31,6 +31,11 @@ impl BoostedTrees {
             Task::BinaryClassification => Loss::Logistic,
             Task::LifetimeValue => Loss::Tweedie { power: 1.5 },
             Task::Regression | Task::Forecast => Loss::Squared,
+            Task::MulticlassClassification => {
+                return Err(FitError::Parameter(
+                    "the booster learns one probability, not one per class; import such a model".to_owned(),
+                ));
+            }
         };
         let parameters = defaults(task, loss).with_named(named)?;
         let right_scale = match task {
