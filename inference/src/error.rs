@@ -25,6 +25,14 @@ pub enum InferenceError {
         /// What this build reads.
         supported: u32,
     },
+    /// A model file of another library cannot be turned into a predictor.
+    #[error("cannot import `{file}`: {reason}")]
+    Import {
+        /// Which.
+        file: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The predictor does not give what it gave the trainer.
     #[error("golden row does not reproduce. row=`{row}`, expected=`{expected}`, got=`{got}`")]
     Golden {

@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod error;
 pub mod forecast;
 pub mod golden;
+pub mod import;
 pub mod linear;
 pub mod manifest;
 pub mod model;
@@ -25,6 +26,7 @@ pub use decision::{Decision, DecisionPolicy};
 pub use endpoint::{AnswerField, Endpoint, KeySource, Method};
 pub use error::InferenceError;
 pub use golden::{Golden, GoldenRow};
+pub use import::{Imported, ImportedInput, Source};
 pub use linear::{Linear, LinearTerm};
 pub use manifest::{
     FeaturePlan, FeatureRead as PlannedRead, Input, Lineage, Manifest, Output, PackageFiles, PlannedDerived, Task,

@@ -1,0 +1,151 @@
+//! Models that other libraries trained: their files become our own predictors.
+//!
+//! Each importer reads one format by a bounded parser of its own: nothing in a file is executed, no count is believed that
+//! bytes do not pay for, and what a file asks for that cannot be done is refused with a sentence that says what to do. A
+//! predictor answers what the library itself would answer for the same row, to 1e-6 of its size.
+
+pub mod float32;
+
+use std::collections::BTreeMap;
+
+use foretell_features::DataType;
+use foretell_features::spelling::hint;
+
+use crate::error::InferenceError;
+use crate::manifest::Task;
+use crate::model::RowPredictor;
+use crate::preprocessing::InputEncoding;
+
+/// A model of another library, ready to predict.
+#[derive(Debug)]
+pub struct Imported {
+    /// Rows in, the library's answers out.
+    pub predictor: RowPredictor,
+    /// The columns, in the order of the model.
+    pub inputs: Vec<ImportedInput>,
+    /// What it predicts.
+    pub task: Task,
+    /// Multiclass: a name per output. Binary: negative, positive, where the file names them. Else empty.
+    pub classes: Vec<String>,
+    /// Whether the answers (after the link) are probabilities.
+    pub outputs_are_probabilities: bool,
+    /// The library, with its version where the file says it, `xgboost 3.2.0`.
+    pub origin: String,
+    /// `boosted_trees`, `random_forest`, `linear`, `network` or `onnx`.
+    pub algorithm: String,
+    /// Whether the training weight of each node is known: contributions are the library's own only then.
+    pub cover_known: bool,
+}
+
+/// One column of an imported model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedInput {
+    /// Its name in the file, else `f0`, `f1`, ..
+    pub name: String,
+    /// Its type as a caller sends it.
+    pub data_type: DataType,
+    /// How it becomes a number.
+    pub encoding: InputEncoding,
+}
+
+impl ImportedInput {
+    /// A number, as it is.
+    pub fn number(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            data_type: DataType::Double,
+            encoding: InputEncoding::Numeric,
+        }
+    }
+}
+
+/// A format that can be imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// `Booster.save_model("model.json")`
+    XgboostJson,
+    /// `Booster.save_model("model.ubj")`
+    XgboostUbjson,
+    /// `Booster.save_model("model.txt")`
+    LightgbmText,
+    /// `CatBoost.save_model("model.json", format="json")`
+    CatboostJson,
+    /// An ONNX graph.
+    Onnx,
+    /// Tensors of a network, with its architecture beside them.
+    Safetensors,
+}
+
+/// What a file is, by its name and its first bytes (a few kilobytes are enough); `None` where it is nothing known.
+pub fn sniff(name: &str, head: &[u8]) -> Option<Source> {
+    let extension = name.rsplit_once('.').map_or("", |(_, it)| it).to_ascii_lowercase();
+    let first = head.iter().find(|it| !it.is_ascii_whitespace()).copied();
+    match (extension.as_str(), first) {
+        ("safetensors", _) => Some(Source::Safetensors),
+        ("onnx", _) => Some(Source::Onnx),
+        _ if starts_as_text(head, b"tree\n") || starts_as_text(head, b"tree\r\n") => Some(Source::LightgbmText),
+        (_, Some(b'{')) => sniff_object(&extension, head),
+        _ => None,
+    }
+}
+
+fn starts_as_text(head: &[u8], start: &[u8]) -> bool {
+    head.trim_ascii_start().starts_with(start)
+}
+
+/// JSON and UBJSON both begin with a brace; in UBJSON a length marker follows, which JSON cannot have.
+fn sniff_object(extension: &str, head: &[u8]) -> Option<Source> {
+    let mut bytes = head.trim_ascii_start()[1..].iter();
+    let has = |key: &str| memory_find(head, key.as_bytes());
+    match bytes.find(|it| !it.is_ascii_whitespace()) {
+        Some(b'"' | b'}') if has("\"learner\"") => Some(Source::XgboostJson),
+        Some(b'"' | b'}') if has("\"oblivious_trees\"") || has("\"features_info\"") || has("\"ctr_data\"") => {
+            Some(Source::CatboostJson)
+        }
+        Some(b'"') if extension == "json" => None,
+        Some(b'i' | b'U' | b'I' | b'l' | b'L') if has("learner") => Some(Source::XgboostUbjson),
+        _ => None,
+    }
+}
+
+fn memory_find(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|it| it == wanted)
+}
+
+/// Reads the model in the file `main`; other files are what it may refer to.
+///
+/// # Errors
+/// `Import` with a sentence when the file is not there, is no format that is known, is damaged, or asks for what cannot be done.
+pub fn import(files: &BTreeMap<String, Vec<u8>>, main: &str) -> Result<Imported, InferenceError> {
+    let bytes = files.get(main).ok_or_else(|| {
+        let hint = hint(main, files.keys().map(String::as_str));
+        refused(main, format!("there is no such file{hint}"))
+    })?;
+    let source = sniff(main, bytes).ok_or_else(|| refused(main, unknown(main, bytes)))?;
+    Err(refused(main, format!("{source:?} cannot be read by this build")))
+}
+
+/// What to do about a file that is no known format.
+fn unknown(name: &str, bytes: &[u8]) -> String {
+    let known = "known are XGBoost (JSON, UBJSON), LightGBM (text), CatBoost (JSON), ONNX and safetensors";
+    let is_pickle = bytes.first() == Some(&0x80) || name.ends_with(".pkl") || name.ends_with(".joblib");
+    if bytes.is_empty() {
+        "it is empty".to_owned()
+    } else if is_pickle {
+        format!("it is a Python pickle, which would have to be executed; convert it to ONNX (skl2onnx); {known}")
+    } else if bytes.starts_with(b"CBM1") {
+        "it is CatBoost's binary form; write it again with `save_model(\"model.json\", format=\"json\")`".to_owned()
+    } else if bytes.starts_with(b"binf") || bytes.starts_with(b"bs64") {
+        "it is XGBoost's old binary form; write it again with `save_model(\"model.json\")`".to_owned()
+    } else {
+        format!("it is no model file that is known; {known}")
+    }
+}
+
+/// The error of an importer.
+pub(crate) fn refused(file: &str, reason: impl Into<String>) -> InferenceError {
+    InferenceError::Import {
+        file: file.to_owned(),
+        reason: reason.into(),
+    }
+}
