@@ -63,12 +63,11 @@ fn main() {
         } = shape;
         print!("{trees:>6} {depth:>6} {leaves:>7} {features:>9} ");
         for evaluator in ensemble.evaluators() {
-            let micros = fastest(|| {
-                black_box(ensemble.raw_row_by(evaluator, next()));
-            });
+            let mut out = [0.0];
+            let micros = fastest(|| ensemble.raw_row_by(evaluator, next(), black_box(&mut out)));
             print!(" {evaluator:?} {micros:.2}");
         }
-        let micros = fastest(|| drop(black_box(ensemble.contributions_row(next()))));
+        let micros = fastest(|| drop(black_box(ensemble.contributions_row(next(), 0))));
         println!(" reasons {micros:.1}");
     }
 }

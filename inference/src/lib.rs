@@ -34,4 +34,4 @@ pub use manifest::{
 pub use model::{Model, PredictOptions, Reason, RowPrediction, RowPredictor, SeriesPrediction, Step};
 pub use predictor::{Forecaster, Predictor};
 pub use preprocessing::{Encoder, InputEncoding, RowEncoder};
-pub use tree::{Evaluator, Link, Node, Tree, TreeEnsemble};
+pub use tree::{Combine, Evaluator, Form, LeafValue, Link, Node, Tree, TreeEnsemble};

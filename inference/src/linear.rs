@@ -140,7 +140,7 @@ impl Predictor for Linear {
         Ok(())
     }
 
-    fn contributions(&self, x: &FeatureMatrix, row: usize) -> Result<Vec<f64>, InferenceError> {
+    fn contributions(&self, x: &FeatureMatrix, row: usize, _output: usize) -> Result<Vec<f64>, InferenceError> {
         self.check_width(x)?;
         let parts = self
             .parts(x.row(row))
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn contributions_and_the_expected_value_sum_to_the_score() {
         let x = FeatureMatrix::from_rows(2, vec![12.0, 1.0]);
-        let sum: f64 = linear().contributions(&x, 0).unwrap().iter().sum();
+        let sum: f64 = linear().contributions(&x, 0, 0).unwrap().iter().sum();
         assert!((sum - linear().predict(&x).unwrap()[0]).abs() < 1e-12);
     }
 

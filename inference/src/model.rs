@@ -235,7 +235,7 @@ impl Model {
             let at = scored.next().expect("one matrix row per encoded row");
             let mut answer = self.answer(link.apply(raw[at * predictor.n_outputs()]), level)?;
             if options.explain > 0 {
-                answer.reasons = self.reasons(row, &predictor.contributions(&x, at)?, options.explain);
+                answer.reasons = self.reasons(row, &predictor.contributions(&x, at, 0)?, options.explain);
             }
             Ok(answer)
         });
@@ -337,7 +337,7 @@ impl RowPredictor {
     /// A tree ensemble.
     pub fn trees(trees: TreeEnsemble) -> Self {
         Self {
-            link: trees.link,
+            link: trees.link(),
             predictor: Box::new(trees),
         }
     }
@@ -347,12 +347,12 @@ impl RowPredictor {
         self.predictor.to_file().0
     }
 
-    /// Parts of one row's raw score by column, and the expected score last; see [`Predictor::contributions`].
+    /// Parts of one of a row's raw scores by column, and the expected score last; see [`Predictor::contributions`].
     ///
     /// # Errors
     /// The matrix has another width.
-    pub fn contributions(&self, x: &FeatureMatrix, row: usize) -> Result<Vec<f64>, InferenceError> {
-        self.predictor.contributions(x, row)
+    pub fn contributions(&self, x: &FeatureMatrix, row: usize, output: usize) -> Result<Vec<f64>, InferenceError> {
+        self.predictor.contributions(x, row, output)
     }
 
     fn load(name: &str, files: &PackageFiles) -> Result<Self, InferenceError> {

@@ -17,12 +17,12 @@ pub trait Predictor: Debug + Send + Sync {
     /// The matrix has another width than the predictor was fitted on.
     fn predict_into(&self, x: &FeatureMatrix, out: &mut [f64]) -> Result<(), InferenceError>;
 
-    /// Contribution of each column to row `row`'s first output (before the link), for explanations; the missing part of the
+    /// Contribution of each column to one of row `row`'s outputs (before the link), for explanations; the missing part of the
     /// sum is the expected value, returned last. Exact for trees (TreeSHAP, path-dependent) and linear predictors.
     ///
     /// # Errors
-    /// As `predict_into`.
-    fn contributions(&self, x: &FeatureMatrix, row: usize) -> Result<Vec<f64>, InferenceError>;
+    /// As `predict_into`; there is no such output.
+    fn contributions(&self, x: &FeatureMatrix, row: usize, output: usize) -> Result<Vec<f64>, InferenceError>;
 
     /// The file form of the predictor: name and bytes, `trees.bin` or `linear.json`.
     fn to_file(&self) -> (String, Vec<u8>);

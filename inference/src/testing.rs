@@ -236,7 +236,7 @@ pub fn random_ensemble(shape: Shape, seed: u64) -> crate::tree::TreeEnsemble {
 fn random_tree(shape: Shape, chance: &mut Draws) -> crate::tree::Tree {
     use crate::tree::Node;
     let leaf = |chance: &mut Draws| Node::Leaf {
-        value: chance.unit() - 0.5,
+        value: (chance.unit() - 0.5).into(),
         cover: 1.0,
     };
     let mut nodes = vec![leaf(chance)];
@@ -260,7 +260,7 @@ fn random_tree(shape: Shape, chance: &mut Draws) -> crate::tree::Tree {
             open.extend([(left as usize, depth + 1), (left as usize + 1, depth + 1)]);
         }
     }
-    crate::tree::Tree { nodes }
+    crate::tree::Tree::new(nodes)
 }
 
 /// A small generator (SplitMix64).

@@ -260,7 +260,7 @@ mod tests {
             assert!((got - expected).abs() < 1e-12, "{row:?}: {got} is not {expected}");
         }
         let mean = got.iter().sum::<f64>() / got.len() as f64;
-        let base = linear.contributions(&data.x, 0).unwrap()[2];
+        let base = linear.contributions(&data.x, 0, 0).unwrap()[2];
         assert!(
             (mean - base).abs() < 1e-9,
             "the expected value is the mean score: {mean}, {base}"

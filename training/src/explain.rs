@@ -32,7 +32,7 @@ pub fn importance(
     let rows = spread(rows, ROWS);
     let contributions: Vec<Vec<f64>> = rows
         .par_iter()
-        .map(|&row| predictor.contributions(x, row))
+        .map(|&row| predictor.contributions(x, row, 0))
         .collect::<Result<_, _>>()?;
     let mean = |column: usize| contributions.iter().map(|it| it[column].abs()).sum::<f64>() / rows.len() as f64;
     let named = inputs.iter().enumerate();

@@ -31,7 +31,7 @@ impl BoostedLags {
     /// The trees were fitted on other columns, or answer in another unit than ratios.
     pub fn new(layout: LagLayout, trees: TreeEnsemble) -> Result<Self, InferenceError> {
         let columns = layout.columns();
-        let fits = trees.n_features() == columns.len() && trees.link == Link::Identity;
+        let fits = trees.n_features() == columns.len() && trees.link() == Link::Identity;
         if !fits {
             let reason = format!("{} columns, the layout has {}", trees.n_features(), columns.len());
             return Err(InferenceError::Damaged {
@@ -85,7 +85,7 @@ impl BoostedLags {
     /// parts sum to the value exactly; a value clipped at zero takes the difference from its level.
     fn parts(&self, origin: &Origin<'_>, row: &[f64]) -> Vec<f64> {
         let mut parts = vec![0.0; self.groups.len()];
-        parts[0] = self.trees.base;
+        parts[0] = self.trees.form().base[0];
         for (tree, expected) in self.trees.trees().iter().zip(&self.expected) {
             parts[0] += expected[0];
             let mut at = 0;
@@ -108,7 +108,7 @@ fn expected_values(tree: &Tree) -> Vec<f64> {
     let mut expected = vec![0.0; tree.nodes.len()];
     for (at, node) in tree.nodes.iter().enumerate().rev() {
         expected[at] = match (node, node.children()) {
-            (Node::Leaf { value, .. }, _) => *value,
+            (Node::Leaf { value, .. }, _) => value.at(0, 0),
             (_, Some((left, right))) => {
                 let (l, r) = (tree.nodes[left].cover(), tree.nodes[right].cover());
                 (expected[left] * l + expected[right] * r) / (l + r)
@@ -181,7 +181,10 @@ mod tests {
     use crate::forecast::{KnownColumn, Seasons};
 
     fn leaf(value: f64, cover: f64) -> Node {
-        Node::Leaf { value, cover }
+        Node::Leaf {
+            value: value.into(),
+            cover,
+        }
     }
 
     fn split(feature: usize, threshold: f64, left: u32, right: u32) -> Node {
@@ -215,12 +218,8 @@ mod tests {
         };
         let at = |name: &str| layout.columns().iter().position(|it| it.name == name).unwrap();
         let trees = vec![
-            Tree {
-                nodes: vec![split(at("promo"), 0.5, 1, 2), leaf(0.0, 8.0), leaf(0.5, 2.0)],
-            },
-            Tree {
-                nodes: vec![split(at("step"), 2.5, 1, 2), leaf(0.0, 5.0), leaf(-0.1, 5.0)],
-            },
+            Tree::new(vec![split(at("promo"), 0.5, 1, 2), leaf(0.0, 8.0), leaf(0.5, 2.0)]),
+            Tree::new(vec![split(at("step"), 2.5, 1, 2), leaf(0.0, 5.0), leaf(-0.1, 5.0)]),
         ];
         let trees = TreeEnsemble::new(layout.columns().len(), 1.0, Link::Identity, trees).unwrap();
         BoostedLags::new(layout, trees).unwrap()

@@ -6,8 +6,8 @@
 //! passes over the blocks that some of them lead to.
 
 use super::codes::{CodeTest, Codes, Columns, MAX_COLUMNS, count_below};
-use super::sum::Sum;
-use super::{Node, Tree};
+use super::form::{Form, LeafValue, Node, Tree};
+use super::sum::{Outputs, Sum};
 
 /// Exits of a block, and places for its tests, of which the first is not used.
 pub(super) const WIDTH: usize = 64;
@@ -64,7 +64,11 @@ pub(super) fn linked(exit: f64) -> usize {
 
 impl Blocks {
     /// `None` where the trees need too many columns or blocks for this form to be of use.
-    pub(super) fn pack(trees: &[Tree]) -> Option<Self> {
+    pub(super) fn pack(form: &Form, outputs: &Outputs) -> Option<Self> {
+        let trees = &form.trees[..];
+        if outputs.len() > 1 {
+            return None;
+        }
         let (codes, columns) = Codes::of(trees)?;
         let registers = codes.len().div_ceil(REGISTER).max(1);
         let n_roots = trees.len().next_multiple_of(GROUP);
@@ -110,6 +114,7 @@ impl Blocks {
             let level = place.ilog2() as usize;
             match (&tree.nodes[at], tree.nodes[at].children()) {
                 (Node::Leaf { value, .. }, _) => {
+                    let LeafValue::One(value) = value else { return None };
                     let (first, count) = (place << (LEVELS - level), 1 << (LEVELS - level));
                     let first = block * WIDTH + first - WIDTH;
                     self.exits[first..first + count].fill(*value);
@@ -179,7 +184,7 @@ impl Blocks {
     }
 
     /// One row through all trees without vector instructions: the tests on the path only, as many trees in flight as the processor likes.
-    pub(super) fn sum_row_plainly(&self, base: f64, row: &[f64]) -> f64 {
+    pub(super) fn sum_row_plainly(&self, row: &[f64]) -> Sum {
         let mut codes = [0; MAX_COLUMNS];
         self.codes.encode(row, &mut codes, count_below);
         let mut sum = Sum::ZERO;
@@ -194,7 +199,7 @@ impl Blocks {
                 sum.add(group * GROUP + lane, *exit);
             }
         }
-        sum.total(base)
+        sum
     }
 
     #[inline]

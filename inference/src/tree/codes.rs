@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Node, Tree, contains};
+use super::form::{Node, Tree, contains};
 
 /// The code of a missing value, above every other.
 pub(super) const MISSING: u8 = 255;

@@ -48,42 +48,49 @@ impl TreeEnsemble {
         self.evaluator
     }
 
-    /// The sum before the link for one row of the right width, by one of [`TreeEnsemble::evaluators`].
+    /// The sums before the link for one row of the right width, one for each output, by one of
+    /// [`TreeEnsemble::evaluators`].
+    ///
+    /// # Panics
+    /// When `out` is not as long as there are outputs.
     #[inline]
-    pub fn raw_row_by(&self, evaluator: Evaluator, row: &[f64]) -> f64 {
+    pub fn raw_row_by(&self, evaluator: Evaluator, row: &[f64], out: &mut [f64]) {
         match (evaluator, &self.blocks) {
-            (Evaluator::Blocks, Some(blocks)) => blocks.sum_row_plainly(self.base, row),
+            (Evaluator::Blocks, Some(blocks)) => out[0] = self.outputs.finish(0, blocks.sum_row_plainly(row)),
             #[cfg(target_arch = "x86_64")]
-            (Evaluator::VectorBlocks, Some(blocks)) => match vbmi::Cpu::detect() {
-                Some(cpu) => cpu.sum_row(blocks, row).total(self.base),
-                None => blocks.sum_row_plainly(self.base, row),
-            },
-            _ => self.flat.sum_row(self.base, row),
+            (Evaluator::VectorBlocks, Some(blocks)) => {
+                let sum = match vbmi::Cpu::detect() {
+                    Some(cpu) => cpu.sum_row(blocks, row),
+                    None => blocks.sum_row_plainly(row),
+                };
+                out[0] = self.outputs.finish(0, sum);
+            }
+            _ => self.flat.sum_row(&self.outputs, row, out),
         }
     }
 
     /// The sums of all rows, on several cores where that pays.
     pub(super) fn sum_rows(&self, x: &FeatureMatrix, out: &mut [f64]) {
-        let width = x.n_columns();
+        let (width, n_outputs) = (x.n_columns(), self.outputs.len());
         let sum = |(rows, out): (&[f64], &mut [f64])| match self.evaluator {
-            Evaluator::Walk => self.flat.sum_rows(self.base, width, rows, out),
+            Evaluator::Walk => self.flat.sum_rows(&self.outputs, width, rows, out),
             by => {
-                let rows = rows.chunks_exact(width);
-                rows.zip(out).for_each(|(row, out)| *out = self.raw_row_by(by, row));
+                let rows = rows.chunks_exact(width).zip(out.chunks_exact_mut(n_outputs));
+                rows.for_each(|(row, out)| self.raw_row_by(by, row, out));
             }
         };
-        if out.len() < self.split_from {
+        if x.n_rows() < self.split_from {
             sum((x.values(), out));
         } else {
             let rows = x.values().par_chunks(PART * width);
-            rows.zip(out.par_chunks_mut(PART)).for_each(sum);
+            rows.zip(out.par_chunks_mut(PART * n_outputs)).for_each(sum);
         }
     }
 
     /// Uses the evaluator that is fastest for these rows, one at a time, and splits batches from the size on that keeps each
     /// core busy for much longer than it takes to wake it.
     pub fn tune(&mut self, rows: &FeatureMatrix) {
-        if rows.n_rows() == 0 || rows.n_columns() != self.n_features {
+        if rows.n_rows() == 0 || rows.n_columns() != self.n_features() {
             return;
         }
         let timed = self.evaluators().into_iter().map(|it| (self.time(it, rows), it));
@@ -97,13 +104,14 @@ impl TreeEnsemble {
     }
 
     fn time(&self, evaluator: Evaluator, rows: &FeatureMatrix) -> Duration {
-        let pass = || {
+        let mut out = vec![0.0; self.outputs.len()];
+        let mut pass = || {
             rows.rows().for_each(|row| {
-                std::hint::black_box(self.raw_row_by(evaluator, row));
+                self.raw_row_by(evaluator, row, std::hint::black_box(&mut out));
             });
         };
         pass();
-        let round = || {
+        let mut round = || {
             let (began, mut passes) = (Instant::now(), 0_u32);
             while began.elapsed() < ROUND {
                 pass();

@@ -2,9 +2,10 @@
 //! by bytes that are there.
 //!
 //! ```text
-//! "FTLTREES" version:u32 n_features:u32 link:u8 base:f64 n_trees:u32
-//!   tree: n_nodes:u32
+//! "FTLTREES" version:u32 n_features:u32 link:u8 combine:u8 n_outputs:u32 base:f64.. n_trees:u32
+//!   tree: output:u32 n_nodes:u32
 //!     node: kind:u8  0 leaf      value:f64 cover:f64
+//!                    3 leaf      cover:f64 value:f64.. one for each output
 //!                    1 numeric   feature:u32 missing_left:u8 left:u32 right:u32 cover:f64 threshold:f64
 //!                    2 category  feature:u32 missing_left:u8 left:u32 right:u32 cover:f64 n_words:u32 words:u64..
 //! sha256:[u8; 32] of all before
@@ -12,16 +13,18 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Link, Node, Tree, TreeEnsemble, damaged};
+use super::form::{Combine, Form, LeafValue, Link, Node, Tree};
+use super::{TreeEnsemble, damaged};
 use crate::error::InferenceError;
+use crate::predictor::Predictor;
 
 const MAGIC: &[u8; 8] = b"FTLTREES";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const DIGEST: usize = 32;
 
 /// The fewest bytes of a node (a leaf) and of a tree (one leaf).
 const LEAF_BYTES: usize = 17;
-const TREE_BYTES: usize = 4 + LEAF_BYTES;
+const TREE_BYTES: usize = 8 + LEAF_BYTES;
 
 impl TreeEnsemble {
     /// The file form, equal for equal ensembles.
@@ -30,10 +33,16 @@ impl TreeEnsemble {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&count(self.n_features()));
-        out.push(link_code(self.link));
-        out.extend_from_slice(&self.base.to_le_bytes());
+        out.push(link_code(self.link()));
+        out.push(u8::from(self.form().combine == Combine::Average));
+        out.extend_from_slice(&count(self.n_outputs()));
+        self.form()
+            .base
+            .iter()
+            .for_each(|it| out.extend_from_slice(&it.to_le_bytes()));
         out.extend_from_slice(&count(self.trees().len()));
         for tree in self.trees() {
+            out.extend_from_slice(&tree.output.to_le_bytes());
             out.extend_from_slice(&count(tree.nodes.len()));
             tree.nodes.iter().for_each(|node| write_node(&mut out, node));
         }
@@ -74,13 +83,21 @@ pub(super) fn parse(body: &[u8]) -> Result<TreeEnsemble, InferenceError> {
     }
     let n_features = reader.u32()? as usize;
     let link = reader.link()?;
-    let base = reader.f64()?;
+    let combine = if reader.bool()? { Combine::Average } else { Combine::Sum };
+    let n_outputs = reader.count(8)?;
+    let base = (0..n_outputs).map(|_| reader.f64()).collect::<Result<_, _>>()?;
     let n_trees = reader.count(TREE_BYTES)?;
-    let trees = (0..n_trees).map(|_| reader.tree()).collect::<Result<_, _>>()?;
+    let trees = (0..n_trees).map(|_| reader.tree(n_outputs)).collect::<Result<_, _>>()?;
     if !reader.rest.is_empty() {
         return Err(damaged(format!("{} bytes after the last tree", reader.rest.len())));
     }
-    TreeEnsemble::new(n_features, base, link, trees)
+    TreeEnsemble::from_form(Form {
+        n_features,
+        base,
+        link,
+        combine,
+        trees,
+    })
 }
 
 fn count(length: usize) -> [u8; 4] {
@@ -94,15 +111,31 @@ fn link_code(link: Link) -> u8 {
         Link::Identity => 0,
         Link::Logit => 1,
         Link::Log => 2,
+        Link::Softmax => 3,
+        Link::Probit => 4,
+        Link::Step => 5,
+        Link::Softplus => 6,
+        Link::SignedSquare => 7,
     }
 }
 
 fn write_node(out: &mut Vec<u8>, node: &Node) {
     match node {
-        Node::Leaf { value, cover } => {
+        Node::Leaf {
+            value: LeafValue::One(value),
+            cover,
+        } => {
             out.push(0);
             out.extend_from_slice(&value.to_le_bytes());
             out.extend_from_slice(&cover.to_le_bytes());
+        }
+        Node::Leaf {
+            value: LeafValue::Many(values),
+            cover,
+        } => {
+            out.push(3);
+            out.extend_from_slice(&cover.to_le_bytes());
+            values.iter().for_each(|it| out.extend_from_slice(&it.to_le_bytes()));
         }
         Node::Numeric {
             feature,
@@ -181,6 +214,11 @@ impl Reader<'_> {
             [0] => Ok(Link::Identity),
             [1] => Ok(Link::Logit),
             [2] => Ok(Link::Log),
+            [3] => Ok(Link::Softmax),
+            [4] => Ok(Link::Probit),
+            [5] => Ok(Link::Step),
+            [6] => Ok(Link::Softplus),
+            [7] => Ok(Link::SignedSquare),
             [other] => Err(damaged(format!("unknown link {other}"))),
         }
     }
@@ -194,18 +232,27 @@ impl Reader<'_> {
         Err(damaged(format!("{count} elements in {} bytes", self.rest.len())))
     }
 
-    fn tree(&mut self) -> Result<Tree, InferenceError> {
+    fn tree(&mut self, n_outputs: usize) -> Result<Tree, InferenceError> {
+        let output = self.u32()?;
         let n_nodes = self.count(LEAF_BYTES)?;
-        let nodes = (0..n_nodes).map(|_| self.node()).collect::<Result<_, _>>()?;
-        Ok(Tree { nodes })
+        let nodes = (0..n_nodes).map(|_| self.node(n_outputs)).collect::<Result<_, _>>()?;
+        Ok(Tree { nodes, output })
     }
 
-    fn node(&mut self) -> Result<Node, InferenceError> {
+    fn node(&mut self, n_outputs: usize) -> Result<Node, InferenceError> {
         match self.take()? {
             [0] => Ok(Node::Leaf {
-                value: self.f64()?,
+                value: self.f64()?.into(),
                 cover: self.f64()?,
             }),
+            [3] => {
+                let cover = self.f64()?;
+                let values = (0..n_outputs).map(|_| self.f64()).collect::<Result<_, _>>()?;
+                Ok(Node::Leaf {
+                    value: LeafValue::Many(values),
+                    cover,
+                })
+            }
             [kind @ (1 | 2)] => self.split(kind),
             [other] => Err(damaged(format!("unknown node kind {other}"))),
         }

@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-use super::sum::Sum;
-use super::{Node, Tree, contains};
+use super::form::{LeafValue, Node, Tree, contains};
+use super::sum::{Outputs, Sum, VectorSums, vector_word};
 
 /// Columns of an ensemble at most: fits beside the two flags, and a hostile file cannot ask for a huge row.
 pub(super) const MAX_FEATURES: usize = 1 << 20;
@@ -35,8 +35,10 @@ struct FlatNode {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct FlatTrees {
     nodes: Vec<FlatNode>,
-    /// By node; 0 inside the tree.
+    /// By node: what a leaf adds, or as bits which of `vectors` it is; 0 inside the tree.
     values: Vec<f64>,
+    /// Of leaves with a number for each output, one after the other.
+    vectors: Vec<f64>,
     roots: Vec<u32>,
     words: Vec<u64>,
 }
@@ -59,7 +61,7 @@ impl FlatTrees {
         while let Some(at) = queue.pop_front() {
             let node = &tree.nodes[at];
             let (flat, value) = match node {
-                Node::Leaf { value, .. } => (leaf(u32::try_from(self.nodes.len()).ok()?), *value),
+                Node::Leaf { value, .. } => (leaf(u32::try_from(self.nodes.len()).ok()?), self.word(value)),
                 _ => (self.inner(node, next)?, 0.0),
             };
             self.nodes.push(flat);
@@ -70,6 +72,17 @@ impl FlatTrees {
             }
         }
         Some(())
+    }
+
+    fn word(&mut self, value: &LeafValue) -> f64 {
+        match value {
+            LeafValue::One(value) => *value,
+            LeafValue::Many(values) => {
+                let leaf = self.vectors.len() / values.len();
+                self.vectors.extend_from_slice(values);
+                vector_word(leaf)
+            }
+        }
     }
 
     fn inner(&mut self, node: &Node, left: u32) -> Option<FlatNode> {
@@ -105,36 +118,50 @@ impl FlatTrees {
         })
     }
 
-    /// One row through all trees, eight trees at a time.
-    pub(super) fn sum_row(&self, base: f64, row: &[f64]) -> f64 {
-        let mut sum = Sum::ZERO;
-        let (groups, rest) = self.roots.as_chunks::<LANES>();
+    /// The raw scores of one row, eight trees at a time.
+    pub(super) fn sum_row(&self, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
+        if outputs.vectors {
+            return VectorSums::with(out.len(), |sums| {
+                self.leaves(&self.roots, row, |tree, word| sums.add(tree, &self.vectors, word));
+                sums.finish(outputs, out);
+            });
+        }
+        for (output, out) in out.iter_mut().enumerate() {
+            let mut sum = Sum::ZERO;
+            self.leaves(&self.roots[outputs.trees(output)], row, |tree, leaf| {
+                sum.add(tree, leaf)
+            });
+            *out = outputs.finish(output, sum);
+        }
+    }
+
+    fn leaves(&self, roots: &[u32], row: &[f64], mut to: impl FnMut(usize, f64)) {
+        let (groups, rest) = roots.as_chunks::<LANES>();
         for (group, roots) in groups.iter().enumerate() {
             for (lane, leaf) in self.descend(*roots, [row; LANES]).into_iter().enumerate() {
-                sum.add(group * LANES + lane, self.values[leaf as usize]);
+                to(group * LANES + lane, self.values[leaf as usize]);
             }
         }
         for (at, &root) in rest.iter().enumerate() {
             let [leaf] = self.descend([root], [row]);
-            sum.add(groups.len() * LANES + at, self.values[leaf as usize]);
-        }
-        sum.total(base)
-    }
-
-    /// All rows; long inputs pass each tree in blocks, eight rows at a time.
-    pub(super) fn sum_rows(&self, base: f64, width: usize, rows: &[f64], out: &mut [f64]) {
-        for (rows, sums) in rows.chunks(BLOCK * width).zip(out.chunks_mut(BLOCK)) {
-            if sums.len() < LANES {
-                rows.chunks_exact(width)
-                    .zip(sums)
-                    .for_each(|(row, sum)| *sum = self.sum_row(base, row));
-            } else {
-                self.sum_block(base, width, rows, sums);
-            }
+            to(groups.len() * LANES + at, self.values[leaf as usize]);
         }
     }
 
-    fn sum_block(&self, base: f64, width: usize, rows: &[f64], out: &mut [f64]) {
+    /// The raw scores of all rows; with one output, long inputs pass each tree in blocks, eight rows at a time.
+    pub(super) fn sum_rows(&self, outputs: &Outputs, width: usize, rows: &[f64], out: &mut [f64]) {
+        let n = outputs.len();
+        if n > 1 || out.len() < LANES {
+            let rows = rows.chunks_exact(width).zip(out.chunks_exact_mut(n));
+            rows.for_each(|(row, out)| self.sum_row(outputs, row, out));
+            return;
+        }
+        for (rows, out) in rows.chunks(BLOCK * width).zip(out.chunks_mut(BLOCK)) {
+            self.sum_block(outputs, width, rows, out);
+        }
+    }
+
+    fn sum_block(&self, outputs: &Outputs, width: usize, rows: &[f64], out: &mut [f64]) {
         let mut sums = [Sum::ZERO; BLOCK];
         let sums = &mut sums[..out.len()];
         for (tree, &root) in self.roots.iter().enumerate() {
@@ -153,7 +180,9 @@ impl FlatTrees {
                 sum.add(tree, self.values[leaf as usize]);
             }
         }
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum.total(base));
+        out.iter_mut()
+            .zip(sums)
+            .for_each(|(out, sum)| *out = outputs.finish(0, *sum));
     }
 
     /// Steps all walks until none moves.

@@ -10,8 +10,8 @@
 //! never matters: `z = o = 1`. The formula is that of Linear TreeSHAP (Bifet, Read, Xu, 2022) with the points of an exact rule.
 
 use super::blocks::{BATCH, Blocks, LEVELS, WIDTH};
+use super::form::{LeafValue, Tree};
 use super::shap::share;
-use super::{Node, Tree};
 
 /// Leaves in flight.
 const LANES: usize = 8;
@@ -106,8 +106,8 @@ impl Paths {
         let level = path.len();
         let node = &tree.nodes[at];
         let (Some((left, right)), Some(column)) = (node.children(), node.feature()) else {
-            let Node::Leaf { value, .. } = node else {
-                unreachable!("only a leaf has no children");
+            let Some(LeafValue::One(value)) = node.leaf_value() else {
+                return false;
             };
             self.end((place << (LEVELS - level)) - WIDTH, *value, path);
             return true;

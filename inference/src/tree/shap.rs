@@ -1,8 +1,10 @@
 //! Exact path-dependent SHAP values (Lundberg, Erion and Lee 2018, algorithm 2): each column's part of the raw score, relative
 //! to the cover-weighted mean of the leaves.
 
+use super::TreeEnsemble;
+use super::form::{Form, Node, Tree};
 use super::leaf_shap::{LeafPaths, Parts};
-use super::{Node, Tree, TreeEnsemble};
+use super::sum::Outputs;
 
 /// A column that the path has split on.
 #[derive(Debug, Clone, Copy)]
@@ -19,25 +21,34 @@ struct Step {
 /// Marks the path's first step, which stands for no column.
 const NO_FEATURE: usize = usize::MAX;
 
-/// SHAP values by column, the expected raw score last; together they sum to the row's raw score.
-pub(super) fn contributions(ensemble: &TreeEnsemble, row: &[f64]) -> Vec<f64> {
+/// SHAP values by column, the expected raw score last; together they sum to the row's raw score of that output.
+pub(super) fn contributions(ensemble: &TreeEnsemble, row: &[f64], output: usize) -> Vec<f64> {
+    let trees = ensemble.outputs.trees(output);
     let Some(blocks) = &ensemble.blocks else {
-        return walked(ensemble, row, 0..ensemble.trees().len());
+        return walked(ensemble, row, output, trees);
     };
     let mut parts = Parts::new(ensemble.n_features());
     let paths = ensemble.paths.get_or_init(|| LeafPaths::of(ensemble.trees()));
     let others = paths.add(blocks, row, &mut parts);
-    let mut phi = walked(ensemble, row, others);
-    phi.iter_mut().zip(parts.sums()).for_each(|(phi, part)| *phi += part);
+    let mut phi = walked(ensemble, row, output, others);
+    let scale = ensemble.outputs.scale(output);
+    phi.iter_mut()
+        .zip(parts.sums())
+        .for_each(|(phi, part)| *phi += part * scale);
     phi
 }
 
 /// The same, of some of the trees only, by extending and unwinding paths: for trees of any depth.
-pub(super) fn walked(ensemble: &TreeEnsemble, row: &[f64], trees: impl IntoIterator<Item = usize>) -> Vec<f64> {
+pub(super) fn walked(
+    ensemble: &TreeEnsemble,
+    row: &[f64],
+    output: usize,
+    trees: impl IntoIterator<Item = usize>,
+) -> Vec<f64> {
     let mut phi = vec![0.0; ensemble.n_features() + 1];
-    phi[row.len()] = ensemble.expected();
     let mut walk = Walk {
         row,
+        output,
         steps: Vec::new(),
         phi: &mut phi,
     };
@@ -55,15 +66,24 @@ pub(super) fn walked(ensemble: &TreeEnsemble, row: &[f64], trees: impl IntoItera
         );
         walk.steps.clear();
     }
+    let scale = ensemble.outputs.scale(output);
+    phi.iter_mut().for_each(|it| *it *= scale);
+    phi[row.len()] = ensemble.expected(output);
     phi
 }
 
+/// What the leaves of an output come to on average.
+pub(super) fn mean_leaves(form: &Form, outputs: &Outputs, output: usize) -> f64 {
+    let trees = &form.trees[outputs.trees(output)];
+    trees.iter().map(|tree| expected(tree, output)).sum::<f64>() * outputs.scale(output)
+}
+
 /// The mean leaf by cover. Shares are taken among siblings, here and in the walk, so that both agree to the last bits.
-pub(super) fn expected(tree: &Tree) -> f64 {
+fn expected(tree: &Tree, output: usize) -> f64 {
     let mut mean = vec![0.0; tree.nodes.len()];
     for (at, node) in tree.nodes.iter().enumerate().rev() {
         mean[at] = match node {
-            Node::Leaf { value, .. } => *value,
+            Node::Leaf { value, .. } => value.at(output, tree.output),
             _ => {
                 let (left, right) = node.children().expect("an inner node has children");
                 let share = share(tree, left, right);
@@ -82,6 +102,7 @@ pub(super) fn share(tree: &Tree, child: usize, sibling: usize) -> f64 {
 /// Paths lie on one stack, the deepest last; each node copies its parent's.
 struct Walk<'a> {
     row: &'a [f64],
+    output: usize,
     steps: Vec<Step>,
     phi: &'a mut [f64],
 }
@@ -93,7 +114,7 @@ impl Walk<'_> {
         self.steps.extend_from_within(parent..);
         extend(&mut self.steps, start, step);
         match (&tree.nodes[at], tree.nodes[at].children()) {
-            (Node::Leaf { value, .. }, _) => self.credit(start, *value),
+            (Node::Leaf { value, .. }, _) => self.credit(start, value.at(self.output, tree.output)),
             (node, Some((left, right))) => self.split(tree, node, (left, right), start),
             _ => unreachable!("only a leaf has no children"),
         }

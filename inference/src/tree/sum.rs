@@ -1,6 +1,11 @@
 //! The one order in which leaves are added, so that every evaluator gives the same bits.
 
-/// Partial sums: tree `t` adds to number `t % LANES`.
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::form::{Combine, Form};
+
+/// Partial sums: an output's tree `t` adds to number `t % LANES`.
 pub(super) const LANES: usize = 16;
 
 /// Leaves added so far. Sixteen independent sums do not wait for each other, as one chain of additions would.
@@ -16,9 +21,9 @@ impl Sum {
         self.0[tree % LANES] += leaf;
     }
 
-    /// Halves are added until one number is left, and that to the base.
+    /// Halves are added until one number is left.
     #[inline]
-    pub(super) fn total(self, base: f64) -> f64 {
+    fn total(self) -> f64 {
         let mut lanes = self.0;
         let mut half = LANES / 2;
         while half > 0 {
@@ -27,6 +32,109 @@ impl Sum {
             }
             half /= 2;
         }
-        base + lanes[0]
+        lanes[0]
+    }
+}
+
+/// The word that stands for a vector of leaves among leaves of one number.
+pub(super) fn vector_word(leaf: usize) -> f64 {
+    f64::from_bits(leaf as u64)
+}
+
+/// A [`Sum`] for each output, for leaves that add to all of them.
+pub(super) struct VectorSums<'a> {
+    n_outputs: usize,
+    /// By lane, then by output.
+    lanes: &'a mut [f64],
+}
+
+thread_local! {
+    /// Kept, so that a row allocates nothing.
+    static LANE_BUFFER: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
+}
+
+impl VectorSums<'_> {
+    pub(super) fn with(n_outputs: usize, of: impl FnOnce(&mut VectorSums<'_>)) {
+        LANE_BUFFER.with_borrow_mut(|lanes| {
+            lanes.clear();
+            lanes.resize(LANES * n_outputs, 0.0);
+            of(&mut VectorSums { n_outputs, lanes });
+        });
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, tree: usize, vectors: &[f64], word: f64) {
+        let (n, leaf) = (self.n_outputs, word.to_bits() as usize);
+        let sums = &mut self.lanes[tree % LANES * n..][..n];
+        sums.iter_mut()
+            .zip(&vectors[leaf * n..])
+            .for_each(|(sum, it)| *sum += it);
+    }
+
+    pub(super) fn finish(&self, outputs: &Outputs, out: &mut [f64]) {
+        for (output, out) in out.iter_mut().enumerate() {
+            let sum = Sum(std::array::from_fn(|lane| self.lanes[lane * self.n_outputs + output]));
+            *out = outputs.finish(output, sum);
+        }
+    }
+}
+
+/// Which trees add to which output, and what their sum becomes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Outputs {
+    each: Vec<Output>,
+    /// Leaves hold a number for each output.
+    pub(super) vectors: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Output {
+    trees: Range<usize>,
+    base: f64,
+    /// 1, or of averages one over the number of trees.
+    scale: f64,
+}
+
+impl Outputs {
+    /// The form's trees are in order of output.
+    pub(super) fn of(form: &Form) -> Self {
+        let vectors = form.has_vectors();
+        let output = |(at, &base): (usize, &f64)| {
+            let below = |limit: usize| form.trees.partition_point(|tree| (tree.output as usize) < limit);
+            let trees = if vectors {
+                0..form.trees.len()
+            } else {
+                below(at)..below(at + 1)
+            };
+            let scale = match form.combine {
+                Combine::Average if !trees.is_empty() => 1.0 / trees.len() as f64,
+                _ => 1.0,
+            };
+            Output { trees, base, scale }
+        };
+        Self {
+            each: form.base.iter().enumerate().map(output).collect(),
+            vectors,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.each.len()
+    }
+
+    /// The trees that add to an output.
+    pub(super) fn trees(&self, output: usize) -> Range<usize> {
+        self.each[output].trees.clone()
+    }
+
+    pub(super) fn scale(&self, output: usize) -> f64 {
+        self.each[output].scale
+    }
+
+    /// The raw score of an output from its leaves' sum.
+    #[inline]
+    pub(super) fn finish(&self, output: usize, sum: Sum) -> f64 {
+        let Output { base, scale, .. } = self.each[output];
+        base + sum.total() * scale
     }
 }

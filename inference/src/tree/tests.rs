@@ -45,14 +45,17 @@ impl Chance {
     fn tree(&mut self, n_features: usize, depth: usize) -> Tree {
         let mut nodes = Vec::new();
         self.grow(&mut nodes, n_features, depth);
-        Tree { nodes }
+        Tree::new(nodes)
     }
 
     /// Grows depth first; a parent's cover is the sum of its children's.
     fn grow(&mut self, nodes: &mut Vec<Node>, n_features: usize, depth: usize) -> f64 {
         let at = nodes.len();
         let (value, cover) = (self.number(), 1.0 + self.below(50) as f64);
-        nodes.push(Node::Leaf { value, cover });
+        nodes.push(Node::Leaf {
+            value: value.into(),
+            cover,
+        });
         if depth == 0 || self.one_in(5) {
             return cover;
         }
@@ -110,7 +113,7 @@ impl Chance {
             nodes.extend([leaf(self.number()), leaf(self.number())]);
             open.extend([(left as usize, level + 1), (left as usize + 1, level + 1)]);
         }
-        Tree { nodes }
+        Tree::new(nodes)
     }
 
     fn ensemble(&mut self, n_features: usize, depth: usize, n_trees: usize) -> TreeEnsemble {
@@ -125,36 +128,40 @@ fn bits(values: &[f64]) -> Vec<u64> {
 
 /// The sums of each evaluator that can take these trees on this machine.
 fn every_evaluator(ensemble: &TreeEnsemble, x: &FeatureMatrix) -> Vec<(Evaluator, Vec<f64>)> {
-    let sums = |by| x.rows().map(|row| ensemble.raw_row_by(by, row)).collect();
+    let sums = |by| {
+        let mut out = vec![0.0; x.n_rows() * ensemble.n_outputs()];
+        let rows = x.rows().zip(out.chunks_exact_mut(ensemble.n_outputs()));
+        rows.for_each(|(row, out)| ensemble.raw_row_by(by, row, out));
+        out
+    };
     ensemble.evaluators().into_iter().map(|by| (by, sums(by))).collect()
 }
 
 /// The mean leaf when only the columns in `known` are known: the game whose Shapley values TreeSHAP computes.
-fn expectation(tree: &Tree, at: usize, row: &[f64], known: usize) -> f64 {
+fn expectation(tree: &Tree, at: usize, row: &[f64], known: usize, output: usize) -> f64 {
     let node = &tree.nodes[at];
     match (node, node.children()) {
-        (Node::Leaf { value, .. }, _) => *value,
+        (Node::Leaf { value, .. }, _) => value.at(output, tree.output),
         (_, Some(_)) if known >> node.feature().unwrap() & 1 == 1 => {
-            expectation(tree, node.next(row).unwrap(), row, known)
+            expectation(tree, node.next(row).unwrap(), row, known, output)
         }
         (_, Some((left, right))) => {
             let (l, r) = (tree.nodes[left].cover(), tree.nodes[right].cover());
-            (l * expectation(tree, left, row, known) + r * expectation(tree, right, row, known)) / (l + r)
+            let mean = |child| expectation(tree, child, row, known, output);
+            (l * mean(left) + r * mean(right)) / (l + r)
         }
         _ => unreachable!(),
     }
 }
 
 /// Shapley's formula over all subsets.
-fn shapley(ensemble: &TreeEnsemble, row: &[f64], column: usize) -> f64 {
+fn shapley(ensemble: &TreeEnsemble, row: &[f64], column: usize, output: usize) -> f64 {
     let n = ensemble.n_features();
     let factorial = |k: usize| (1..=k).map(|it| it as f64).product::<f64>();
     let worth = |known| {
-        ensemble
-            .trees()
-            .iter()
-            .map(|tree| expectation(tree, 0, row, known))
-            .sum::<f64>()
+        let trees = &ensemble.trees()[ensemble.outputs.trees(output)];
+        let sum: f64 = trees.iter().map(|tree| expectation(tree, 0, row, known, output)).sum();
+        sum * ensemble.outputs.scale(output)
     };
     let others = (0..1_usize << n).filter(|subset| subset >> column & 1 == 0);
     let part = |subset: usize| {
@@ -191,9 +198,9 @@ proptest! {
         let mut chance = Chance(seed);
         let ensemble = chance.ensemble(n_features, 5, 3);
         let x = chance.rows(1, n_features);
-        let got = ensemble.contributions(&x, 0).unwrap();
+        let got = ensemble.contributions(&x, 0, 0).unwrap();
         for (column, value) in got[..n_features].iter().enumerate() {
-            let expected = shapley(&ensemble, x.row(0), column);
+            let expected = shapley(&ensemble, x.row(0), column, 0);
             prop_assert!((value - expected).abs() <= 1e-9 * (1.0 + expected.abs()), "{} against {}", value, expected);
         }
     }
@@ -203,7 +210,7 @@ proptest! {
         let mut chance = Chance(seed);
         let ensemble = chance.ensemble(n_features, 9, 20);
         let x = chance.rows(2, n_features);
-        let (got, raw) = (ensemble.contributions(&x, 1).unwrap().iter().sum::<f64>(), ensemble.raw(&x)[1]);
+        let (got, raw) = (ensemble.contributions(&x, 1, 0).unwrap().iter().sum::<f64>(), ensemble.raw(&x)[1]);
         prop_assert!((got - raw).abs() <= 1e-9 * (1.0 + raw.abs()), "{} against {}", got, raw);
     }
 
@@ -214,8 +221,8 @@ proptest! {
         let ensemble = TreeEnsemble::new(n_features, 1.0, Link::Identity, trees).unwrap();
         prop_assert!(ensemble.blocks.is_some());
         for row in chance.rows(4, n_features).rows() {
-            let walked = shap::walked(&ensemble, row, 0..10);
-            let leaf_by_leaf = ensemble.contributions_row(row).unwrap();
+            let walked = shap::walked(&ensemble, row, 0, 0..10);
+            let leaf_by_leaf = ensemble.contributions_row(row, 0).unwrap();
             for (a, b) in walked.iter().zip(&leaf_by_leaf) {
                 prop_assert!((a - b).abs() <= 1e-9 * (1.0 + a.abs()), "{a} {b}");
             }
@@ -256,7 +263,7 @@ proptest! {
         let x = chance.rows(9, width);
         if let Ok(got) = ensemble.predict(&x) {
             prop_assert_eq!(bits(&got), bits(&ensemble.raw(&x)));
-            prop_assert_eq!(ensemble.contributions(&x, 0).unwrap().len(), width + 1);
+            prop_assert_eq!(ensemble.contributions(&x, 0, 0).unwrap().len(), width + 1);
         }
     }
 }
@@ -304,8 +311,8 @@ fn tuning_changes_no_answer() {
 fn a_huge_count_is_refused_before_it_is_paid_for() {
     let mut body = Chance(1).ensemble(4, 3, 1).to_bytes();
     body.truncate(body.len() - 32);
-    let n_trees_at = 8 + 4 + 4 + 1 + 8;
-    for at in [n_trees_at, n_trees_at + 4] {
+    let n_trees_at = 8 + 4 + 4 + 1 + 1 + 4 + 8;
+    for at in [18, n_trees_at, n_trees_at + 8] {
         let mut hostile = body.clone();
         hostile[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
         check_damaged(parse(&hostile));
@@ -319,12 +326,15 @@ fn a_newer_file_names_its_version() {
     body[8] = 9;
     assert!(matches!(
         parse(&body),
-        Err(InferenceError::Format { got: 9, supported: 1 })
+        Err(InferenceError::Format { got: 9, supported: 2 })
     ));
 }
 
 fn leaf(value: f64) -> Node {
-    Node::Leaf { value, cover: 1.0 }
+    Node::Leaf {
+        value: value.into(),
+        cover: 1.0,
+    }
 }
 
 fn split(feature: u32, threshold: f64, left: u32, right: u32) -> Node {
@@ -352,10 +362,16 @@ fn what_is_no_tree_is_refused() {
             vec![split(0, f64::NAN, 1, 2), leaf(1.0), leaf(2.0)],
         ),
         ("an infinite leaf", vec![leaf(f64::INFINITY)]),
-        ("a cover of nothing", vec![Node::Leaf { value: 1.0, cover: 0.0 }]),
+        (
+            "a cover of nothing",
+            vec![Node::Leaf {
+                value: 1.0.into(),
+                cover: 0.0,
+            }],
+        ),
     ];
     for (what, nodes) in cases {
-        let result = TreeEnsemble::new(2, 0.0, Link::Identity, vec![Tree { nodes }]);
+        let result = TreeEnsemble::new(2, 0.0, Link::Identity, vec![Tree::new(nodes)]);
         assert!(
             matches!(result, Err(InferenceError::Damaged { .. })),
             "{what} was accepted"
@@ -370,10 +386,10 @@ fn a_chain_deeper_than_the_limit_is_refused() {
             .flat_map(|it| [split(0, 1.0, 2 * it + 1, 2 * it + 2), leaf(0.5)])
             .collect();
         nodes.push(leaf(1.0));
-        TreeEnsemble::new(1, 0.0, Link::Identity, vec![Tree { nodes }])
+        TreeEnsemble::new(1, 0.0, Link::Identity, vec![Tree::new(nodes)])
     };
     let deepest = chain(MAX_DEPTH as u32).unwrap();
-    let got: f64 = deepest.contributions_row(&[2.0]).unwrap().iter().sum();
+    let got: f64 = deepest.contributions_row(&[2.0], 0).unwrap().iter().sum();
     assert!((got - 1.0).abs() < 1e-9);
     check_damaged(chain(MAX_DEPTH as u32 + 1));
 }
@@ -383,7 +399,7 @@ fn a_row_of_another_width_is_refused() {
     let ensemble = Chance(3).ensemble(4, 3, 2);
     let x = FeatureMatrix::from_rows(3, vec![0.0; 6]);
     assert!(ensemble.predict(&x).unwrap_err().to_string().contains("3 columns"));
-    assert!(ensemble.contributions(&x, 0).is_err());
+    assert!(ensemble.contributions(&x, 0, 0).is_err());
 }
 
 #[test]
@@ -395,7 +411,130 @@ fn links_are_their_formulas_at_both_ends() {
         (Link::Logit, -800.0, 0.0),
         (Link::Logit, 2.0, 1.0 / (1.0 + (-2.0_f64).exp())),
         (Link::Log, 1.0, std::f64::consts::E),
+        (Link::Softmax, 3.0, 1.0),
+        (Link::Probit, 1.959_963_984_540_054, 0.975),
+        (Link::Probit, -40.0, 0.0),
+        (Link::Step, 1e-300, 1.0),
+        (Link::Step, 0.0, 0.0),
+        (Link::Softplus, 0.0, std::f64::consts::LN_2),
+        (Link::Softplus, 800.0, 800.0),
+        (Link::SignedSquare, -1.5, -2.25),
     ] {
         assert!((link.apply(raw) - expected).abs() < 1e-15, "{link:?} of {raw}");
+    }
+}
+
+/// Trees of several outputs, leaves of one number or of one for each output.
+fn several_outputs(
+    chance: &mut Chance,
+    n_features: usize,
+    n_outputs: usize,
+    vectors: bool,
+    combine: Combine,
+) -> TreeEnsemble {
+    let mut trees: Vec<Tree> = (0..30).map(|_| chance.tree(n_features, 5)).collect();
+    for tree in &mut trees {
+        if !vectors {
+            tree.output = chance.below(n_outputs) as u32;
+            continue;
+        }
+        for node in &mut tree.nodes {
+            if let Node::Leaf { value, .. } = node {
+                *value = LeafValue::Many((0..n_outputs).map(|_| chance.number()).collect());
+            }
+        }
+    }
+    let form = Form {
+        n_features,
+        base: (0..n_outputs).map(|_| chance.number()).collect(),
+        link: Link::Softmax,
+        combine,
+        trees,
+    };
+    TreeEnsemble::from_form(form).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn several_outputs_are_summed_averaged_explained_and_stored(seed: u64, n_outputs in 1_usize..6, vectors: bool, average: bool) {
+        let mut chance = Chance(seed);
+        let combine = if average { Combine::Average } else { Combine::Sum };
+        let ensemble = several_outputs(&mut chance, 4, n_outputs, vectors, combine);
+        let x = chance.rows(40, 4);
+        let judge = ensemble.raw(&x);
+        prop_assert_eq!(bits(&ensemble.predict(&x).unwrap()), bits(&judge));
+        for (by, sums) in every_evaluator(&ensemble, &x) {
+            prop_assert_eq!(bits(&sums), bits(&judge), "{:?}", by);
+        }
+        for output in 0..n_outputs {
+            let got = ensemble.contributions(&x, 3, output).unwrap();
+            let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * (1.0 + b.abs());
+            prop_assert!(close(got.iter().sum(), judge[3 * n_outputs + output]));
+            prop_assert!(close(got[1], shapley(&ensemble, x.row(3), 1, output)));
+        }
+        prop_assert_eq!(TreeEnsemble::from_bytes(&ensemble.to_bytes()).unwrap(), ensemble);
+    }
+}
+
+#[test]
+fn averages_divide_by_the_trees_of_their_output_and_orders_do_not_matter_across_outputs() {
+    let tree = |value: f64, output| Tree::for_output(vec![leaf(value)], output);
+    let form = Form {
+        n_features: 1,
+        base: vec![0.5, -1.0, 0.0],
+        link: Link::Identity,
+        combine: Combine::Average,
+        trees: vec![tree(4.0, 1), tree(1.0, 0), tree(2.0, 1), tree(3.0, 1)],
+    };
+    let ensemble = TreeEnsemble::from_form(form).unwrap();
+    let mut out = [0.0; 3];
+    ensemble.raw_row_into(&[0.0], &mut out).unwrap();
+    assert_eq!(out, [1.5, 2.0, 0.0]);
+    assert!(ensemble.raw_row(&[0.0]).is_err(), "three outputs are no single number");
+}
+
+#[test]
+fn leaves_of_two_kinds_and_outputs_that_are_not_there_are_refused() {
+    let many = |n: usize| Node::Leaf {
+        value: LeafValue::Many(vec![1.0; n].into()),
+        cover: 1.0,
+    };
+    let form = |trees: Vec<Tree>| Form {
+        n_features: 1,
+        base: vec![0.0, 0.0],
+        link: Link::Identity,
+        combine: Combine::Sum,
+        trees,
+    };
+    for (what, trees) in [
+        ("too short a vector", vec![Tree::new(vec![many(1)])]),
+        (
+            "two kinds of leaves",
+            vec![Tree::new(vec![many(2)]), Tree::new(vec![leaf(1.0)])],
+        ),
+        ("output 2 of 2", vec![Tree::for_output(vec![leaf(1.0)], 2)]),
+        ("vectors for one output", vec![Tree::for_output(vec![many(2)], 1)]),
+    ] {
+        let refused = TreeEnsemble::from_form(form(trees));
+        assert!(
+            matches!(refused, Err(InferenceError::Damaged { .. })),
+            "{what} was accepted"
+        );
+    }
+}
+
+#[test]
+fn a_softmax_adds_up_to_one_at_any_size() {
+    for raw in [[0.0, 1.0, 2.0], [1e5, 1e5 + 1.0, -1e5], [-900.0, -901.0, -899.0]] {
+        let mut answers = raw;
+        Link::Softmax.apply_all(&mut answers);
+        assert!((answers.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{answers:?}");
+        let ratio = (raw[1] - raw[0]).exp();
+        assert!(
+            (answers[1] - answers[0] * ratio).abs() <= 1e-12 * answers[1],
+            "{answers:?}"
+        );
     }
 }

@@ -69,7 +69,7 @@ fn run(set: &Set, folder: &Path, parameters: &Parameters, seeds: u64) -> [f64; 3
                 .predict(&test.x)
                 .expect("same columns")
                 .iter()
-                .map(|it| ensemble.link.apply(*it))
+                .map(|it| ensemble.link().apply(*it))
                 .collect()
         };
         let early = p(&fitted.ensemble);

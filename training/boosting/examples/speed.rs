@@ -96,7 +96,7 @@ fn single(ensemble: &impl Predictor, x: &FeatureMatrix) {
     let start = Instant::now();
     let before = cpu_seconds(start);
     for at in 0..4000 {
-        ensemble.contributions(x, at).expect("same columns");
+        ensemble.contributions(x, at, 0).expect("same columns");
     }
     println!(
         "one explanation: {:.1} CPU us",

@@ -264,16 +264,14 @@ impl Grown {
         }
         let node = |(at, node): (usize, &GrownNode)| match node {
             GrownNode::Leaf { .. } => Node::Leaf {
-                value: leaves[at].0,
+                value: leaves[at].0.into(),
                 cover: covers[at],
             },
             GrownNode::Split { split, left, right } => {
                 split_node(split, &bins[split.column], (*left, *right), covers[at])
             }
         };
-        Tree {
-            nodes: self.nodes.iter().enumerate().map(node).collect(),
-        }
+        Tree::new(self.nodes.iter().enumerate().map(node).collect())
     }
 
     /// The node that a row of bins ends in.

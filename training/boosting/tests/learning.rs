@@ -65,7 +65,7 @@ fn answers(ensemble: &TreeEnsemble, x: &FeatureMatrix) -> Vec<f64> {
         .predict(x)
         .unwrap()
         .iter()
-        .map(|it| ensemble.link.apply(*it))
+        .map(|it| ensemble.link().apply(*it))
         .collect()
 }
 

@@ -24,7 +24,7 @@ fn check(name: &str, least_auc: f64, most_log_loss: f64) {
         .predict(&test.x)
         .unwrap()
         .iter()
-        .map(|it| ensemble.link.apply(*it))
+        .map(|it| ensemble.link().apply(*it))
         .collect();
     let (auc, loss) = (auc(&p, &test.label), log_loss(&p, &test.label));
     assert!(

@@ -94,7 +94,7 @@ impl FittedTrees {
 impl FittedModel for FittedTrees {
     fn predict(&self, x: &FeatureMatrix) -> Result<Vec<f64>, FitError> {
         let scores = self.trees.predict(x)?;
-        Ok(scores.into_iter().map(|it| self.trees.link.apply(it)).collect())
+        Ok(scores.into_iter().map(|it| self.trees.link().apply(it)).collect())
     }
 
     fn tuned(&self) -> Tuned {
