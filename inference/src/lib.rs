@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod model;
 pub mod predictor;
 pub mod preprocessing;
+pub mod sampling;
 #[doc(hidden)]
 pub mod testing;
 pub mod tree;
@@ -34,4 +35,5 @@ pub use manifest::{
 pub use model::{Model, PredictOptions, Reason, RowPrediction, RowPredictor, SeriesPrediction, Step};
 pub use predictor::{Forecaster, Predictor};
 pub use preprocessing::{Encoder, InputEncoding, RowEncoder};
+pub use sampling::{Background, SampledContributions, Sampling};
 pub use tree::{Combine, Evaluator, Form, LeafValue, Link, Node, Tree, TreeEnsemble};

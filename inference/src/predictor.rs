@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use foretell_features::FeatureMatrix;
 
 use crate::error::InferenceError;
+use crate::sampling::{Background, SampledContributions};
 
 /// Rows in, numbers out. Raw scores: link, calibration and intervals are the model's.
 pub trait Predictor: Debug + Send + Sync {
@@ -18,7 +19,8 @@ pub trait Predictor: Debug + Send + Sync {
     fn predict_into(&self, x: &FeatureMatrix, out: &mut [f64]) -> Result<(), InferenceError>;
 
     /// Contribution of each column to one of row `row`'s outputs (before the link), for explanations; the missing part of the
-    /// sum is the expected value, returned last. Exact for trees (TreeSHAP, path-dependent) and linear predictors.
+    /// sum is the expected value, returned last. Exact for trees (TreeSHAP, path-dependent) and linear predictors, sampled for
+    /// networks and ONNX graphs.
     ///
     /// # Errors
     /// As `predict_into`; there is no such output.
@@ -26,6 +28,32 @@ pub trait Predictor: Debug + Send + Sync {
 
     /// The file form of the predictor: name and bytes, `trees.bin` or `linear.json`.
     fn to_file(&self) -> (String, Vec<u8>);
+
+    /// What lies beside that file: names and bytes.
+    fn more_files(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+
+    /// Gives it the rows that a row is explained against. Only predictors that explain by sampling need them.
+    ///
+    /// # Errors
+    /// The rows have another width.
+    fn explain_against(&mut self, _background: Background) -> Result<(), InferenceError> {
+        Ok(())
+    }
+
+    /// Contributions with their errors, where they are sampled; `None` where they are exact.
+    ///
+    /// # Errors
+    /// As `contributions`.
+    fn sampled(
+        &self,
+        _x: &FeatureMatrix,
+        _row: usize,
+        _output: usize,
+    ) -> Result<Option<SampledContributions>, InferenceError> {
+        Ok(None)
+    }
 
     /// Measures on rows like those to come which way to compute is fastest here. Answers stay the same to the last bit.
     fn tune(&mut self, _rows: &FeatureMatrix) {}
