@@ -33,6 +33,14 @@ pub enum InferenceError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A sound ONNX graph that is neither trees nor a linear model; a session can run it.
+    #[error("`{file}` is neither trees nor a linear model: {reason}; run it as an ONNX session")]
+    NeedsSession {
+        /// Which.
+        file: String,
+        /// What in it is something else.
+        reason: String,
+    },
     /// The predictor does not give what it gave the trainer.
     #[error("golden row does not reproduce. row=`{row}`, expected=`{expected}`, got=`{got}`")]
     Golden {

@@ -14,6 +14,7 @@ pub mod import;
 pub mod linear;
 pub mod manifest;
 pub mod model;
+pub mod onnx;
 pub mod predictor;
 pub mod preprocessing;
 pub mod sampling;

@@ -1,0 +1,73 @@
+//! ONNX files as data: read, understood where they are trees or linear models, and written for every model of ours.
+//!
+//! [`describe`] says what a graph takes and gives; [`import`] turns a graph of trees or of a linear model, with the steps that
+//! converters put around it, into our own forms, which are faster than a session and can be explained.
+
+#[allow(dead_code, reason = "the importer reads the rest")]
+mod proto;
+mod wire;
+
+use crate::error::InferenceError;
+use proto::{ModelView, any_tensor};
+
+pub use proto::ElementType;
+
+/// What a graph takes and gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GraphShape {
+    /// What must be sent: name, element type, dimensions (`None` where any size goes, as for rows). Constants are left out.
+    pub inputs: Vec<GraphValue>,
+    /// What comes back.
+    pub outputs: Vec<GraphValue>,
+    /// Operator domains with their versions; `""` is the standard one.
+    pub domains: Vec<(String, i64)>,
+    /// Whether numbers lie in files beside it.
+    pub external_data: bool,
+    /// `skl2onnx 1.19.1`
+    pub producer: String,
+}
+
+/// One input or output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphValue {
+    /// Its name.
+    pub name: String,
+    /// Element type and dimensions of a tensor; `None` for a sequence or a map.
+    pub tensor: Option<(ElementType, Vec<Option<usize>>)>,
+}
+
+/// Reads what a graph takes and gives. `file` is what errors call it.
+///
+/// # Errors
+/// `Import` when the bytes are no ONNX model.
+pub fn describe(file: &str, bytes: &[u8]) -> Result<GraphShape, InferenceError> {
+    let refuse = |reason: String| InferenceError::Import {
+        file: file.to_owned(),
+        reason,
+    };
+    let model = ModelView::read(bytes).map_err(refuse)?;
+    let graph = model.graph();
+    let constants: std::collections::HashSet<&str> = graph.initializers().map(|it| it.name()).collect();
+    let value = |it: proto::ValueView<'_>| GraphValue {
+        name: it.name().to_owned(),
+        tensor: it.tensor(),
+    };
+    let (name, version) = model.producer();
+    Ok(GraphShape {
+        inputs: graph
+            .inputs()
+            .filter(|it| !constants.contains(it.name()))
+            .map(value)
+            .collect(),
+        outputs: graph.outputs().map(value).collect(),
+        domains: model
+            .opsets()
+            .map(|(domain, version)| (domain.to_owned(), version))
+            .collect(),
+        external_data: any_tensor(graph, &mut |it| it.is_external()),
+        producer: format!("{name} {version}").trim().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests;
