@@ -5,6 +5,8 @@
 //! predictor answers what the library itself would answer for the same row, to 1e-6 of its size.
 
 pub mod float32;
+mod layout;
+mod lightgbm;
 
 use std::collections::BTreeMap;
 
@@ -122,7 +124,10 @@ pub fn import(files: &BTreeMap<String, Vec<u8>>, main: &str) -> Result<Imported,
         refused(main, format!("there is no such file{hint}"))
     })?;
     let source = sniff(main, bytes).ok_or_else(|| refused(main, unknown(main, bytes)))?;
-    Err(refused(main, format!("{source:?} cannot be read by this build")))
+    match source {
+        Source::LightgbmText => lightgbm::import(main, bytes),
+        other => Err(refused(main, format!("{other:?} cannot be read by this build"))),
+    }
 }
 
 /// What to do about a file that is no known format.
@@ -148,4 +153,17 @@ pub(crate) fn refused(file: &str, reason: impl Into<String>) -> InferenceError {
         file: file.to_owned(),
         reason: reason.into(),
     }
+}
+
+/// Why an ensemble was refused, without the name of a file that is not there yet.
+fn reason(error: &InferenceError) -> String {
+    match error {
+        InferenceError::Damaged { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Names of classes where the file has none: `0`, `1`, ..
+fn numbered(n_classes: usize) -> Vec<String> {
+    (0..n_classes).map(|it| it.to_string()).collect()
 }

@@ -342,6 +342,16 @@ impl RowPredictor {
         }
     }
 
+    /// Its arithmetic, before the link.
+    pub fn predictor(&self) -> &dyn Predictor {
+        self.predictor.as_ref()
+    }
+
+    /// What turns its sums into answers.
+    pub fn link(&self) -> Link {
+        self.link
+    }
+
     /// The name of its file in a package.
     pub fn file_name(&self) -> String {
         self.predictor.to_file().0

@@ -8,12 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::error::InferenceError;
 use crate::manifest::Input;
 
+/// Numbers this near 0 are 0 to [`InputEncoding::NonZero`]: LightGBM's own limit, a float32.
+const LEAST: f64 = 1e-35_f32 as f64;
+
 /// How one input becomes one column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum InputEncoding {
     /// A number, bool or time as it is (times in days since 1970).
     Numeric,
+    /// The same, but a number within 1e-35 of 0 counts as missing (as LightGBM's `zero_as_missing` has it).
+    NonZero,
     /// Text by dictionary: code = position, not found = `categories.len()`.
     Category {
         /// The dictionary, by falling training frequency, ties by text.
@@ -37,6 +42,7 @@ pub struct RowEncoder {
 #[derive(Debug, Clone)]
 struct ColumnEncoder {
     input: Input,
+    zero_is_missing: bool,
     codes: Option<HashMap<Box<str>, u32>>,
 }
 
@@ -44,7 +50,7 @@ impl Encoder {
     /// What each column of the matrix is.
     pub fn kinds(&self) -> Vec<ColumnKind> {
         let kind = |it: &InputEncoding| match it {
-            InputEncoding::Numeric => ColumnKind::Numeric,
+            InputEncoding::Numeric | InputEncoding::NonZero => ColumnKind::Numeric,
             InputEncoding::Category { categories } => ColumnKind::Category {
                 cardinality: u32::try_from(categories.len()).unwrap_or(u32::MAX),
             },
@@ -98,18 +104,21 @@ impl RowEncoder {
 impl ColumnEncoder {
     fn new(input: &Input, encoding: &InputEncoding) -> Result<Self, InferenceError> {
         let codes = match encoding {
-            InputEncoding::Numeric => None,
+            InputEncoding::Numeric | InputEncoding::NonZero => None,
             InputEncoding::Category { categories } => Some(dictionary(&input.name, categories)?),
         };
         Ok(Self {
             input: input.clone(),
+            zero_is_missing: *encoding == InputEncoding::NonZero,
             codes,
         })
     }
 
     fn encode(&self, value: &Value) -> Result<f64, InferenceError> {
         let Some(codes) = &self.codes else {
-            return self.number(value);
+            let number = self.number(value)?;
+            let is_missing = self.zero_is_missing && number.abs() <= LEAST;
+            return Ok(if is_missing { f64::NAN } else { number });
         };
         match value {
             Value::Null => Ok(f64::NAN),
@@ -232,6 +241,20 @@ mod tests {
                     .unwrap()
                     .is_nan()
             );
+        }
+    }
+
+    #[test]
+    fn a_zero_is_missing_where_the_model_takes_it_so() {
+        for (value, is_missing) in [
+            (0.0, true),
+            (-0.0, true),
+            (1e-35, true),
+            (-1e-36, true),
+            (1.1e-35, false),
+        ] {
+            let got = encode(DataType::Double, InputEncoding::NonZero, Value::Float(value)).unwrap();
+            assert_eq!(got.is_nan(), is_missing, "{value:e}");
         }
     }
 
