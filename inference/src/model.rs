@@ -357,6 +357,11 @@ impl RowPredictor {
         self.predictor.to_file().0
     }
 
+    /// Its file in a package: name and bytes.
+    pub fn to_file(&self) -> (String, Vec<u8>) {
+        self.predictor.to_file()
+    }
+
     /// Parts of one of a row's raw scores by column, and the expected score last; see [`Predictor::contributions`].
     ///
     /// # Errors

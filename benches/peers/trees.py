@@ -1,0 +1,222 @@
+"""Tree ensembles of the real libraries, each in every form in which a peer evaluates it, and rows to evaluate.
+
+    trees.py make FOLDER MINUTES [SHAPE..]     rows-30.f32, rows-300.f32 and a folder for each model; all of them without SHAPE
+    trees.py convert FORM FOLDER               one form of one model; called by `make`, with a limit of MINUTES each
+
+A model's folder holds the library's own file (`model.txt` or `model.json`), `expected.f64` (its raw scores of the first
+EXPECTED rows), `model.onnx`, `tl2cgen.so`, for LightGBM `lleaves.so` (batches) and `lleaves_row.so` (one row), `shape.json`, and
+for a form that could not be made `FORM.absent` with the reason. What is there already is kept.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+# Name, trees, leaves, levels (0: as deep as the leaves need), training rows.
+SHAPES = {
+    "100x6": (100, 64, 6, 30_000),
+    "500x6": (500, 64, 6, 30_000),
+    "1000x64": (1000, 64, 0, 30_000),
+    "300x10": (300, 1024, 10, 250_000),
+}
+COLUMNS = [30, 300]
+ROWS = 65_536
+EXPECTED = 2048
+MISSING = 0.1
+# A tree that ran out of gain is smaller than its shape; an ensemble of such would flatter everybody.
+FULL = 0.95
+
+
+def cells(draw, n_rows, n_columns):
+    """Normal values on a grid that float32 holds exactly, with the midpoints between them: every library sees the same rows."""
+    grid = np.round(draw.standard_normal((n_rows, n_columns), dtype=np.float32) * 1024) / np.float32(1024)
+    grid[draw.random((n_rows, n_columns), dtype=np.float32) < MISSING] = np.nan
+    return grid
+
+
+def target(draw, rows):
+    """Smooth, stepped and paired effects of up to 60 columns, of falling size, so that deep splits find something in many."""
+    known = np.nan_to_num(rows[:, :60], nan=0.0).astype(np.float64)
+    missing = np.isnan(rows[:, :60])
+    total = np.zeros(len(rows))
+    for at in range(known.shape[1]):
+        weight, x, other = 1.0 / (1.0 + 0.1 * at), known[:, at], known[:, (at * 7 + 3) % known.shape[1]]
+        total += weight * (np.sin(2.0 * x) + 0.5 * (x > 0.3) + 0.5 * x * other + 0.3 * missing[:, at])
+    return total / total.std() + 0.1 * draw.standard_normal(len(rows))
+
+
+def drawn(rows):
+    """The share of the columns that a tree may use: where there are many, one in five, as usual; it trains in a fifth."""
+    return 1.0 if rows.shape[1] <= 30 else 0.2
+
+
+def train_lightgbm(folder, shape, rows, answers):
+    import lightgbm
+
+    trees, leaves, depth, _ = shape
+    settings = {
+        "objective": "regression",
+        "num_leaves": leaves,
+        "max_depth": depth or -1,
+        "learning_rate": 0.05,
+        "min_data_in_leaf": 1 if leaves > 64 else 2,
+        "min_sum_hessian_in_leaf": 0.0,
+        "verbosity": -1,
+        "feature_fraction": drawn(rows),
+        "deterministic": True,
+        "force_col_wise": True,
+        "seed": 1,
+    }
+    booster = lightgbm.train(settings, lightgbm.Dataset(rows, answers), trees)
+    booster.save_model(folder / "model.txt")
+    sizes = [it["num_leaves"] for it in booster.dump_model()["tree_info"]]
+    return sizes, lambda rows: booster.predict(rows, raw_score=True)
+
+
+def train_xgboost(folder, shape, rows, answers):
+    import xgboost
+
+    trees, leaves, depth, _ = shape
+    settings = {
+        "objective": "reg:squarederror",
+        "tree_method": "hist",
+        "grow_policy": "depthwise" if depth else "lossguide",
+        "max_depth": depth,
+        "max_leaves": 0 if depth else leaves,
+        "learning_rate": 0.05,
+        "min_child_weight": 1,
+        "colsample_bytree": drawn(rows),
+        "seed": 1,
+    }
+    booster = xgboost.train(settings, xgboost.DMatrix(rows, answers), trees)
+    booster.save_model(folder / "model.json")
+    sizes = [tree.count("leaf=") for tree in booster.get_dump()]
+    return sizes, lambda rows: booster.predict(xgboost.DMatrix(rows), output_margin=True)
+
+
+TRAIN = {"lightgbm": train_lightgbm, "xgboost": train_xgboost}
+FORMS = {"lightgbm": ["onnx", "tl2cgen", "lleaves", "lleaves_row"], "xgboost": ["onnx", "tl2cgen"]}
+
+
+def make(folder, minutes, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for columns in COLUMNS:
+        path = folder / f"rows-{columns}.f32"
+        if not path.exists():
+            cells(np.random.default_rng(2), ROWS, columns).tofile(path)
+    for name in names or SHAPES:
+        for columns in COLUMNS:
+            for library in TRAIN:
+                make_model(folder, library, name, columns)
+    for name in names or SHAPES:
+        for columns in COLUMNS:
+            for library in TRAIN:
+                make_forms(folder / f"{library}-{name}-{columns}", FORMS[library], minutes)
+
+
+def make_model(parent, library, name, columns):
+    folder = parent / f"{library}-{name}-{columns}"
+    folder.mkdir(exist_ok=True)
+    if (folder / "shape.json").exists():
+        return
+    began, shape = time.monotonic(), SHAPES[name]
+    draw = np.random.default_rng(1)
+    rows = cells(draw, shape[3], columns)
+    sizes, predict = TRAIN[library](folder, shape, rows, target(draw, rows))
+    mean = sum(sizes) / len(sizes)
+    assert mean >= FULL * shape[1], f"{folder.name}: {mean:.0f} leaves a tree, not {shape[1]}"
+    asked = np.fromfile(parent / f"rows-{columns}.f32", np.float32, EXPECTED * columns).reshape(-1, columns)
+    np.asarray(predict(asked), np.float64).tofile(folder / "expected.f64")
+    about = {"library": library, "shape": name, "columns": columns, "trees": len(sizes), "leaves": mean, "min": min(sizes)}
+    (folder / "shape.json").write_text(json.dumps(about))
+    print(f"{folder.name}: {mean:.1f} leaves a tree, {time.monotonic() - began:.0f} s", flush=True)
+
+
+def make_forms(folder, forms, minutes):
+    for form in forms:
+        made = folder / ("model.onnx" if form == "onnx" else f"{form}.so")
+        absent = folder / f"{form}.absent"
+        if made.exists() or absent.exists():
+            continue
+        began = time.monotonic()
+        command = [sys.executable, __file__, "convert", form, str(folder)]
+        try:
+            done = subprocess.run(command, timeout=60 * minutes, capture_output=True, text=True, check=False)
+            reason = None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it died"])[-1]
+        except subprocess.TimeoutExpired:
+            reason = f"not made within {minutes:g} minutes"
+        if reason:
+            made.unlink(missing_ok=True)
+            absent.write_text(reason)
+        print(f"{folder.name}: {form} {reason or 'made'}, {time.monotonic() - began:.0f} s", flush=True)
+
+
+def to_onnx(folder):
+    import onnxmltools
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    columns = json.loads((folder / "shape.json").read_text())["columns"]
+    inputs = [("input", FloatTensorType([None, columns]))]
+    if (folder / "model.txt").exists():
+        import lightgbm
+
+        booster = lightgbm.Booster(model_file=folder / "model.txt")
+        graph = onnxmltools.convert_lightgbm(booster, initial_types=inputs, zipmap=False)
+    else:
+        import xgboost
+
+        booster = xgboost.XGBRegressor()
+        booster.load_model(folder / "model.json")
+        graph = onnxmltools.convert_xgboost(booster, initial_types=inputs)
+    onnxmltools.utils.save_model(graph, folder / "model.onnx")
+
+
+def to_tl2cgen(folder):
+    import tl2cgen
+    import treelite
+
+    if (folder / "model.txt").exists():
+        model = treelite.frontend.load_lightgbm_model(folder / "model.txt")
+    else:
+        model = treelite.frontend.load_xgboost_model(folder / "model.json", format_choice="inspect")
+    trees = json.loads((folder / "shape.json").read_text())["trees"]
+    # Several files, so that the compiler needs minutes and not hours; two at a time.
+    parts = {"parallel_comp": max(trees // 10, 1)}
+    tl2cgen.export_lib(model, toolchain="gcc", libpath=folder / "tl2cgen.so", params=parts, nthread=2, verbose=False)
+
+
+def to_lleaves(folder, name, **settings):
+    import lleaves
+
+    model = lleaves.Model(str(folder / "model.txt"))
+    cached = folder / f"{name}.o"
+    model.compile(cache=str(cached), raw_score=True, **settings)
+    # The cache is an object file whose entry is `forest_root(data, results, first row, last row)`: linked, C can call it.
+    subprocess.run(["gcc", "-shared", "-o", folder / f"{name}.so", cached, "-lm"], check=True)
+    cached.unlink()
+
+
+def convert(form, folder):
+    trees = json.loads((folder / "shape.json").read_text())["trees"]
+    match form:
+        case "onnx":
+            to_onnx(folder)
+        case "tl2cgen":
+            to_tl2cgen(folder)
+        case "lleaves":
+            to_lleaves(folder, form)
+        case "lleaves_row":
+            # One block of all trees: what its documentation advises for one row at a time.
+            to_lleaves(folder, form, fblocksize=trees)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["make", folder, minutes, *names]:
+            make(pathlib.Path(folder), float(minutes), names)
+        case ["convert", form, folder]:
+            convert(form, pathlib.Path(folder))
