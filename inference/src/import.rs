@@ -126,6 +126,7 @@ pub fn import(files: &BTreeMap<String, Vec<u8>>, main: &str) -> Result<Imported,
     let source = sniff(main, bytes).ok_or_else(|| refused(main, unknown(main, bytes)))?;
     match source {
         Source::LightgbmText => lightgbm::import(main, bytes),
+        Source::Onnx => crate::onnx::import(main, bytes),
         other => Err(refused(main, format!("{other:?} cannot be read by this build"))),
     }
 }

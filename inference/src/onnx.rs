@@ -3,11 +3,18 @@
 //! [`describe`] says what a graph takes and gives; [`import`] turns a graph of trees or of a linear model, with the steps that
 //! converters put around it, into our own forms, which are faster than a session and can be explained.
 
-#[allow(dead_code, reason = "the importer reads the rest")]
+mod affine;
+mod columns;
+mod ensemble;
+mod importer;
+#[allow(dead_code, reason = "the exporter writes")]
 mod proto;
+mod scores;
+#[allow(dead_code, reason = "the exporter writes")]
 mod wire;
 
 use crate::error::InferenceError;
+use crate::import::Imported;
 use proto::{ModelView, any_tensor};
 
 pub use proto::ElementType;
@@ -67,6 +74,48 @@ pub fn describe(file: &str, bytes: &[u8]) -> Result<GraphShape, InferenceError> 
         external_data: any_tensor(graph, &mut |it| it.is_external()),
         producer: format!("{name} {version}").trim().to_owned(),
     })
+}
+
+/// Turns a graph of trees or of a linear model into one of our predictors. `file` is what errors call it.
+///
+/// A float input is compared as float32 and a double one as it is, as onnxruntime does; leaves and coefficients are summed in
+/// double precision. Covers are unknown: every leaf counts the same.
+///
+/// # Errors
+/// `Import` when the bytes are no sound ONNX model, `NeedsSession` when it is one that only a session can run.
+pub fn import(file: &str, bytes: &[u8]) -> Result<Imported, InferenceError> {
+    let shape = describe(file, bytes)?;
+    let named = |refusal: Refusal| match refusal {
+        Refusal::Broken(reason) => InferenceError::Import {
+            file: file.to_owned(),
+            reason,
+        },
+        Refusal::Other(reason) => InferenceError::NeedsSession {
+            file: file.to_owned(),
+            reason,
+        },
+    };
+    let model = ModelView::read(bytes).map_err(Refusal::Broken).map_err(named)?;
+    importer::import(model, &shape.inputs, bytes.len()).map_err(named)
+}
+
+/// Why a graph did not become a predictor of ours.
+#[derive(Debug)]
+enum Refusal {
+    /// It is not sound.
+    Broken(String),
+    /// It is something else than trees or a linear model.
+    Other(String),
+}
+
+impl Refusal {
+    fn broken(reason: impl Into<String>) -> Self {
+        Refusal::Broken(reason.into())
+    }
+
+    fn other(reason: impl Into<String>) -> Self {
+        Refusal::Other(reason.into())
+    }
 }
 
 #[cfg(test)]
