@@ -4,9 +4,12 @@
 //! bytes do not pay for, and what a file asks for that cannot be done is refused with a sentence that says what to do. A
 //! predictor answers what the library itself would answer for the same row, to 1e-6 of its size.
 
+mod budget;
 pub mod float32;
 mod layout;
 mod lightgbm;
+mod ubjson;
+mod xgboost;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +20,7 @@ use crate::error::InferenceError;
 use crate::manifest::Task;
 use crate::model::RowPredictor;
 use crate::preprocessing::InputEncoding;
+use budget::Budget;
 
 /// A model of another library, ready to predict.
 #[derive(Debug)]
@@ -126,6 +130,8 @@ pub fn import(files: &BTreeMap<String, Vec<u8>>, main: &str) -> Result<Imported,
     let source = sniff(main, bytes).ok_or_else(|| refused(main, unknown(main, bytes)))?;
     match source {
         Source::LightgbmText => lightgbm::import(main, bytes),
+        Source::XgboostJson => xgboost::import_json(main, bytes),
+        Source::XgboostUbjson => xgboost::import_ubjson(main, bytes),
         Source::Onnx => crate::onnx::import(main, bytes),
         other => Err(refused(main, format!("{other:?} cannot be read by this build"))),
     }

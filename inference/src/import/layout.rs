@@ -134,7 +134,7 @@ mod tests {
             (&[Some((1, 2)), None], "it refers to node 2 of 2"),
             (&[Some((0, 1)), None], "node 0 has two parents"),
             (&[Some((1, 1)), None], "node 1 has two parents"),
-            (&[Some((1, 2)), Some((2, 0)), None], "node 2 has two parents"),
+            (&[Some((1, 2)), Some((2, 0)), None], "node 0 has two parents"),
         ];
         for (children, reason) in cases {
             assert_eq!(check(children).unwrap_err(), reason);
