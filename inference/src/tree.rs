@@ -3,13 +3,15 @@
 //! [`Form`] is what can be said, and the walk over its trees the judge; `flat` and `blocks` are the same trees packed for speed,
 //! `shap` explains a row and `file` is `trees.bin`.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod blocks;
 mod codes;
 mod evaluator;
 mod file;
 mod flat;
 mod form;
-mod leaf_shap;
+mod quadrature;
 mod shap;
 mod sum;
 #[cfg(test)]
@@ -27,7 +29,7 @@ use blocks::Blocks;
 pub use evaluator::Evaluator;
 use flat::FlatTrees;
 pub use form::{Combine, Form, LeafValue, Link, Node, Tree};
-use leaf_shap::LeafPaths;
+use shap::Explainer;
 use sum::{Outputs, Sum};
 
 /// The file name of an ensemble in a package.
@@ -49,7 +51,7 @@ pub struct TreeEnsemble {
     flat: FlatTrees,
     blocks: Option<Blocks>,
     /// For explanations; made when the first one is asked for.
-    paths: OnceLock<LeafPaths>,
+    explainer: OnceLock<Explainer>,
     evaluator: Evaluator,
     /// Batches of so many rows are split across cores.
     split_from: usize,
@@ -86,7 +88,7 @@ impl TreeEnsemble {
                 .collect(),
             flat,
             blocks: Blocks::pack(&form, &outputs),
-            paths: OnceLock::new(),
+            explainer: OnceLock::new(),
             evaluator: Evaluator::Walk,
             split_from: evaluator::SPLIT_FROM,
             outputs,

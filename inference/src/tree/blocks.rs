@@ -1,21 +1,24 @@
 //! Trees as blocks of 63 tests in bytes: all tests of a block are decided at once, then one bit per level leads to an exit.
 //!
 //! A block is a complete tree of depth 6. Its tests lie at the numbers of a heap from 1, so that the children of test `p`
-//! are `2p` and `2p + 1`; the walk ends at a number from 64 on, the exit. A shallower part repeats its leaf; a deeper one
-//! goes on in another block, which the exit names. Evaluating is one pass over the root blocks of all trees, and further
+//! are `2p` and `2p + 1`; the walk ends at a number from 64 on, the exit. A shallower part repeats its leaf. A deeper one goes
+//! on in another block: the exit names it and the place where the walk starts there, so that one block holds as many of a
+//! tree's shallow ends as fit side by side. Evaluating is one pass over the root blocks of an output's trees, and further
 //! passes over the blocks that some of them lead to.
+
+use std::ops::Range;
 
 use super::codes::{CodeTest, Codes, Columns, MAX_COLUMNS, count_below};
 use super::form::{Form, LeafValue, Node, Tree};
-use super::sum::{Outputs, Sum};
+use super::sum::{Outputs, Sum, VectorSums, vector_word};
 
 /// Exits of a block, and places for its tests, of which the first is not used.
 pub(super) const WIDTH: usize = 64;
 /// Levels of a block.
 pub(super) const LEVELS: usize = 6;
-/// Trees that are evaluated together: their decisions fit into the first-level cache.
-pub(super) const BATCH: usize = 256;
-/// Root blocks come in such groups, the last filled up with blocks of leaves of 0.
+/// Trees that are evaluated together: their tests fit into the first-level cache beside the decisions of several rows.
+pub(super) const BATCH: usize = 128;
+/// Root blocks come in such groups, the last of an output filled up with blocks of leaves of 0.
 pub(super) const GROUP: usize = 8;
 /// Columns of one register.
 pub(super) const REGISTER: usize = 64;
@@ -34,56 +37,83 @@ pub(super) struct Block {
     pub(super) thresholds: [u8; WIDTH],
 }
 
-/// An ensemble in blocks. The first blocks are the roots of the trees, in order.
+/// An ensemble in blocks. The first blocks are the roots of the trees, in order, each output's filled up to whole groups.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Blocks {
     pub(super) codes: Codes,
     pub(super) blocks: Vec<Block>,
-    /// [`WIDTH`] for each block: a leaf, or as a NaN the number of the block that goes on.
+    /// [`WIDTH`] for each block: a leaf (or which of `vectors`), or as a NaN where it goes on.
     pub(super) exits: Vec<f64>,
+    /// Of leaves with a number for each output, one after the other.
+    pub(super) vectors: Vec<f64>,
+    /// Root blocks of each pass: one pass for each output, or one for all where leaves are vectors.
+    pub(super) passes: Vec<Range<usize>>,
     /// For each block and register, which tests look at that register; empty with up to two registers.
     pub(super) masks: Vec<u64>,
-    /// Root blocks, with those that fill up the last group.
-    pub(super) n_roots: usize,
+    /// For each block and place, its column; empty with up to two registers.
+    wide_columns: Vec<u16>,
     /// Registers that the codes take.
     pub(super) registers: usize,
     /// Whether missing goes left anywhere.
     pub(super) missing_left: bool,
+    /// Whether any exit leads to another block.
+    pub(super) deep: bool,
 }
 
-/// The exit that leads to another block.
-fn link(block: usize) -> f64 {
-    f64::from_bits(0x7FF8_0000_0000_0000 | block as u64)
+/// Where a walk goes on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) block: usize,
+    pub(super) place: usize,
 }
 
-/// The block that an exit leads to; leaves are finite, so only links are NaN.
-#[inline]
-pub(super) fn linked(exit: f64) -> usize {
-    (exit.to_bits() & 0xFFFF_FFFF) as usize
+impl Entry {
+    /// The exit that leads here.
+    fn exit(self) -> f64 {
+        f64::from_bits(0x7FF8_0000_0000_0000 | (self.block * WIDTH + self.place) as u64)
+    }
+
+    /// Where an exit leads to; leaves are finite, so only these exits are NaN.
+    #[inline]
+    pub(super) fn of(exit: u64) -> Self {
+        let word = (exit & 0xFFFF_FFFF) as usize;
+        Self {
+            block: word / WIDTH,
+            place: word % WIDTH,
+        }
+    }
 }
 
 impl Blocks {
     /// `None` where the trees need too many columns or blocks for this form to be of use.
     pub(super) fn pack(form: &Form, outputs: &Outputs) -> Option<Self> {
-        let trees = &form.trees[..];
-        if outputs.len() > 1 {
-            return None;
-        }
-        let (codes, columns) = Codes::of(trees)?;
+        let (codes, columns) = Codes::of(&form.trees)?;
         let registers = codes.len().div_ceil(REGISTER).max(1);
-        let n_roots = trees.len().next_multiple_of(GROUP);
         let mut packed = Self {
             codes,
-            blocks: vec![Block::EMPTY; n_roots],
-            exits: vec![0.0; n_roots * WIDTH],
+            blocks: Vec::new(),
+            exits: Vec::new(),
+            vectors: Vec::new(),
+            passes: Vec::new(),
             masks: Vec::new(),
-            n_roots,
+            wide_columns: Vec::new(),
             registers,
             missing_left: false,
+            deep: false,
         };
-        packed.masks.resize(n_roots * packed.masks_each(), 0);
-        for (at, tree) in trees.iter().enumerate() {
-            packed.push_tree(&columns, at, tree)?;
+        let passes = if outputs.vectors { 1 } else { outputs.len() };
+        for pass in 0..passes {
+            let first = packed.blocks.len();
+            let roots = outputs.trees(pass).len().next_multiple_of(GROUP);
+            packed.passes.push(first..first + roots);
+            for _ in 0..roots {
+                packed.grow()?;
+            }
+        }
+        for pass in 0..passes {
+            for (root, tree) in packed.passes[pass].clone().zip(outputs.trees(pass)) {
+                packed.push_tree(&columns, root, &form.trees[tree])?;
+            }
         }
         Some(packed)
     }
@@ -93,46 +123,67 @@ impl Blocks {
     }
 
     fn push_tree(&mut self, columns: &Columns, root: usize, tree: &Tree) -> Option<()> {
-        let mut open = vec![(root, 0)];
-        while let Some((block, node)) = open.pop() {
-            self.fill(columns, tree, block, node, &mut open)?;
+        let heights = heights(tree);
+        let mut open = self.fill(columns, tree, Entry { block: root, place: 1 }, 0)?;
+        while !open.is_empty() {
+            // The tallest first: ends of falling powers of two always fit side by side.
+            open.sort_by_key(|&(_, node)| std::cmp::Reverse(heights[node]));
+            let (mut block, mut used) = (0, WIDTH);
+            let mut next = Vec::new();
+            for (exit, node) in open {
+                let levels = heights[node].min(LEVELS);
+                if used + (1 << levels) > WIDTH {
+                    (block, used) = (self.grow()?, 0);
+                }
+                let entry = Entry {
+                    block,
+                    place: (WIDTH + used) >> levels,
+                };
+                used += 1 << levels;
+                self.exits[exit] = entry.exit();
+                self.deep = true;
+                next.extend(self.fill(columns, tree, entry, node)?);
+            }
+            open = next;
         }
         Some(())
     }
 
-    /// Fills a block with the part of the tree below a node; parts that do not fit are left in `open`.
-    fn fill(
-        &mut self,
-        columns: &Columns,
-        tree: &Tree,
-        block: usize,
-        node: usize,
-        open: &mut Vec<(usize, usize)>,
-    ) -> Option<()> {
-        let mut places = vec![(1_usize, node)];
+    /// Fills a block from a place on with the part of the tree below a node. Gives the exits that have to go on, each with the
+    /// node that it goes on at.
+    fn fill(&mut self, columns: &Columns, tree: &Tree, entry: Entry, node: usize) -> Option<Vec<(usize, usize)>> {
+        let first = entry.block * WIDTH;
+        let mut open = Vec::new();
+        let mut places = vec![(entry.place, node)];
         while let Some((place, at)) = places.pop() {
-            let level = place.ilog2() as usize;
+            let below = LEVELS - place.ilog2() as usize;
             match (&tree.nodes[at], tree.nodes[at].children()) {
                 (Node::Leaf { value, .. }, _) => {
-                    let LeafValue::One(value) = value else { return None };
-                    let (first, count) = (place << (LEVELS - level), 1 << (LEVELS - level));
-                    let first = block * WIDTH + first - WIDTH;
-                    self.exits[first..first + count].fill(*value);
+                    let exit = (place << below) - WIDTH;
+                    let word = self.word(value);
+                    self.exits[first + exit..][..1 << below].fill(word);
                 }
-                (_, Some(_)) if level == LEVELS => {
-                    let next = self.grow()?;
-                    self.exits[block * WIDTH + place - WIDTH] = link(next);
-                    open.push((next, at));
-                }
+                (_, Some(_)) if below == 0 => open.push((first + place - WIDTH, at)),
                 (inner, Some((left, right))) => {
                     let test = columns.test(inner).expect("an inner node has a test");
-                    self.set(block, place, test);
+                    self.set(entry.block, place, test);
                     places.extend([(2 * place, left), (2 * place + 1, right)]);
                 }
                 _ => unreachable!("only a leaf has no children"),
             }
         }
-        Some(())
+        Some(open)
+    }
+
+    fn word(&mut self, value: &LeafValue) -> f64 {
+        match value {
+            LeafValue::One(value) => *value,
+            LeafValue::Many(values) => {
+                let leaf = self.vectors.len() / values.len();
+                self.vectors.extend_from_slice(values);
+                vector_word(leaf)
+            }
+        }
     }
 
     fn set(&mut self, block: usize, place: usize, test: CodeTest) {
@@ -150,6 +201,7 @@ impl Blocks {
         thresholds[place] = threshold + u8::from(missing_left);
         if masks_each > 0 {
             self.masks[block * masks_each + register] |= 1 << place;
+            self.wide_columns[block * WIDTH + place] = column;
         }
         self.missing_left |= missing_left;
     }
@@ -162,66 +214,90 @@ impl Blocks {
         self.blocks.push(Block::EMPTY);
         self.exits.resize(self.exits.len() + WIDTH, 0.0);
         self.masks.resize(self.masks.len() + self.masks_each(), 0);
+        if self.masks_each() > 0 {
+            self.wide_columns.resize(self.wide_columns.len() + WIDTH, 0);
+        }
         Some(next)
     }
 
-    /// What a row decides at every test of the root blocks from `first` on: a bit each, set where it goes right.
-    pub(super) fn decide(&self, first: usize, row: &[f64], decisions: &mut [u64]) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(cpu) = super::vbmi::Cpu::detect() {
-            return cpu.decide_all(self, first, row, decisions);
-        }
-        self.decide_plainly(first, row, decisions);
-    }
-
-    fn decide_plainly(&self, first: usize, row: &[f64], decisions: &mut [u64]) {
+    /// The raw scores of one row without vector instructions: the tests on the path only, as many trees in flight as the
+    /// processor likes.
+    pub(super) fn sum_row_plainly(&self, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
         let mut codes = [0; MAX_COLUMNS];
         self.codes.encode(row, &mut codes, count_below);
-        for (decision, block) in decisions.iter_mut().zip(first..) {
-            let rights = (1..WIDTH).map(|place| u64::from(self.goes_right(block, place, &codes)) << place);
-            *decision = rights.sum();
+        if outputs.vectors {
+            let n_trees = outputs.trees(0).len();
+            return VectorSums::with(out.len(), |sums| {
+                self.leaves(self.passes[0].clone(), &codes, |tree, word| {
+                    // What fills up the last group is no leaf.
+                    if tree < n_trees {
+                        sums.add(tree, &self.vectors, word);
+                    }
+                });
+                sums.finish(outputs, out);
+            });
         }
-    }
-
-    /// One row through all trees without vector instructions: the tests on the path only, as many trees in flight as the processor likes.
-    pub(super) fn sum_row_plainly(&self, row: &[f64]) -> Sum {
-        let mut codes = [0; MAX_COLUMNS];
-        self.codes.encode(row, &mut codes, count_below);
-        let mut sum = Sum::ZERO;
-        for group in 0..self.n_roots / GROUP {
-            let mut blocks: [usize; GROUP] = std::array::from_fn(|lane| group * GROUP + lane);
-            let mut exits = self.walk(&blocks, &codes);
-            for (lane, exit) in exits.iter_mut().enumerate() {
-                while exit.is_nan() {
-                    blocks[lane] = linked(*exit);
-                    [*exit] = self.walk(&[blocks[lane]], &codes);
-                }
-                sum.add(group * GROUP + lane, *exit);
-            }
+        for (output, out) in out.iter_mut().enumerate() {
+            let mut sum = Sum::ZERO;
+            self.leaves(self.passes[output].clone(), &codes, |tree, leaf| sum.add(tree, leaf));
+            *out = outputs.finish(output, sum);
         }
-        sum
     }
 
     #[inline]
-    fn walk<const N: usize>(&self, blocks: &[usize; N], codes: &[u8; MAX_COLUMNS]) -> [f64; N] {
-        let mut places = [1_usize; N];
-        for _ in 0..LEVELS {
-            for (place, block) in places.iter_mut().zip(blocks) {
-                *place = 2 * *place + usize::from(self.goes_right(*block, *place, codes));
+    fn leaves(&self, roots: Range<usize>, codes: &[u8; MAX_COLUMNS], mut to: impl FnMut(usize, f64)) {
+        for first in roots.clone().step_by(GROUP) {
+            let exits = self.walk(first, codes);
+            for (lane, mut exit) in exits.into_iter().enumerate() {
+                while exit.is_nan() {
+                    exit = self.follow(Entry::of(exit.to_bits()), codes);
+                }
+                to(first - roots.start + lane, exit);
             }
         }
-        std::array::from_fn(|lane| self.exits[blocks[lane] * WIDTH + places[lane] - WIDTH])
+    }
+
+    /// The exits of eight blocks side by side.
+    #[inline]
+    fn walk(&self, first: usize, codes: &[u8; MAX_COLUMNS]) -> [f64; GROUP] {
+        let mut places = [1_usize; GROUP];
+        for _ in 0..LEVELS {
+            for (lane, place) in places.iter_mut().enumerate() {
+                *place = 2 * *place + usize::from(self.goes_right(first + lane, *place, codes));
+            }
+        }
+        std::array::from_fn(|lane| self.exits[(first + lane) * WIDTH + places[lane] - WIDTH])
+    }
+
+    #[inline]
+    fn follow(&self, Entry { block, mut place }: Entry, codes: &[u8; MAX_COLUMNS]) -> f64 {
+        while place < WIDTH {
+            place = 2 * place + usize::from(self.goes_right(block, place, codes));
+        }
+        self.exits[block * WIDTH + place - WIDTH]
     }
 
     #[inline]
     fn goes_right(&self, block: usize, place: usize, codes: &[u8; MAX_COLUMNS]) -> bool {
         let Block { columns, thresholds } = &self.blocks[block];
         let (column, threshold) = (columns[place], thresholds[place]);
-        let masks = &self.masks[block * self.masks_each()..][..self.masks_each()];
-        let register = masks.iter().position(|it| it >> place & 1 == 1).unwrap_or(0);
-        let code = codes[register * REGISTER + usize::from(column & !MISSING_LEFT)];
+        let code = match self.wide_columns.get(block * WIDTH + place) {
+            Some(&wide) => codes[usize::from(wide) % MAX_COLUMNS],
+            None => codes[usize::from(column & !MISSING_LEFT)],
+        };
         code.wrapping_add(column >> 7) > threshold
     }
+}
+
+/// By node, the levels of tests below and with it.
+fn heights(tree: &Tree) -> Vec<usize> {
+    let mut heights = vec![0; tree.nodes.len()];
+    for (at, node) in tree.nodes.iter().enumerate().rev() {
+        if let Some((left, right)) = node.children() {
+            heights[at] = 1 + heights[left].max(heights[right]);
+        }
+    }
+    heights
 }
 
 impl Block {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::TreeEnsemble;
 #[cfg(target_arch = "x86_64")]
-use super::vbmi;
+use super::{avx2, vbmi};
 
 /// A way to sum the leaves of one row. All give the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +16,10 @@ pub enum Evaluator {
     Walk,
     /// Walks over blocks of byte codes, eight trees at a time.
     Blocks,
+    /// The same blocks, each decided by some shuffles and two compares.
+    Avx2,
     /// The same blocks, each decided by one permute and one compare: AVX-512 with VBMI.
-    VectorBlocks,
+    Avx512,
 }
 
 /// Rounds over the rows for each evaluator; the fastest counts, since noise only slows.
@@ -32,13 +34,16 @@ const PART: usize = 64;
 const ROUND: Duration = Duration::from_micros(200);
 
 impl TreeEnsemble {
-    /// The evaluators that can take these trees on this machine.
+    /// The evaluators that can take these trees on this machine, from the simplest on.
     pub fn evaluators(&self) -> Vec<Evaluator> {
         let mut found = vec![Evaluator::Walk];
-        if self.blocks.is_some() {
-            found.push(Evaluator::Blocks);
-            #[cfg(target_arch = "x86_64")]
-            found.extend(vbmi::Cpu::detect().map(|_| Evaluator::VectorBlocks));
+        let Some(blocks) = &self.blocks else { return found };
+        found.push(Evaluator::Blocks);
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = avx2::Cpu::detect().filter(|cpu| cpu.takes(blocks));
+            found.extend(avx2.map(|_| Evaluator::Avx2));
+            found.extend(vbmi::Cpu::detect().map(|_| Evaluator::Avx512));
         }
         found
     }
@@ -55,30 +60,34 @@ impl TreeEnsemble {
     /// When `out` is not as long as there are outputs.
     #[inline]
     pub fn raw_row_by(&self, evaluator: Evaluator, row: &[f64], out: &mut [f64]) {
-        match (evaluator, &self.blocks) {
-            (Evaluator::Blocks, Some(blocks)) => out[0] = self.outputs.finish(0, blocks.sum_row_plainly(row)),
-            #[cfg(target_arch = "x86_64")]
-            (Evaluator::VectorBlocks, Some(blocks)) => {
-                let sum = match vbmi::Cpu::detect() {
-                    Some(cpu) => cpu.sum_row(blocks, row),
-                    None => blocks.sum_row_plainly(row),
-                };
-                out[0] = self.outputs.finish(0, sum);
+        assert_eq!(out.len(), self.outputs.len(), "one number for each output");
+        self.sum_part(evaluator, self.n_features(), row, out);
+    }
+
+    /// The raw scores of some rows, on this core.
+    #[inline]
+    fn sum_part(&self, evaluator: Evaluator, width: usize, rows: &[f64], out: &mut [f64]) {
+        let outputs = &self.outputs;
+        let Some(blocks) = self.blocks.as_ref().filter(|_| evaluator != Evaluator::Walk) else {
+            return self.flat.sum_rows(outputs, width, rows, out);
+        };
+        #[cfg(target_arch = "x86_64")]
+        match (evaluator, vbmi::Cpu::detect(), avx2::Cpu::detect()) {
+            (Evaluator::Avx512, Some(cpu), _) => return cpu.sum_rows(blocks, outputs, width, rows, out),
+            (Evaluator::Avx2, _, Some(cpu)) if cpu.takes(blocks) => {
+                let each = rows.chunks_exact(width).zip(out.chunks_exact_mut(outputs.len()));
+                return each.for_each(|(row, out)| cpu.sum_row(blocks, outputs, row, out));
             }
-            _ => self.flat.sum_row(&self.outputs, row, out),
+            _ => {}
         }
+        let each = rows.chunks_exact(width).zip(out.chunks_exact_mut(outputs.len()));
+        each.for_each(|(row, out)| blocks.sum_row_plainly(outputs, row, out));
     }
 
     /// The sums of all rows, on several cores where that pays.
     pub(super) fn sum_rows(&self, x: &FeatureMatrix, out: &mut [f64]) {
         let (width, n_outputs) = (x.n_columns(), self.outputs.len());
-        let sum = |(rows, out): (&[f64], &mut [f64])| match self.evaluator {
-            Evaluator::Walk => self.flat.sum_rows(&self.outputs, width, rows, out),
-            by => {
-                let rows = rows.chunks_exact(width).zip(out.chunks_exact_mut(n_outputs));
-                rows.for_each(|(row, out)| self.raw_row_by(by, row, out));
-            }
-        };
+        let sum = |(rows, out): (&[f64], &mut [f64])| self.sum_part(self.evaluator, width, rows, out);
         if x.n_rows() < self.split_from {
             sum((x.values(), out));
         } else {

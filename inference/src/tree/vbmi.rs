@@ -1,15 +1,15 @@
 //! The blocks on AVX-512 with VBMI: one byte permute fetches the codes of all tests of a block, one compare decides them.
 //!
-//! `unsafe` is here and in the vector half of `leaf_shap` alone: calls of functions for a processor that was asked for, and
-//! loads through references of the right size. The one gather reads exits at numbers that packing made.
+//! `unsafe` is in this file and in `avx2` alone: calls of functions for a processor that was asked for, loads and stores through
+//! references of the right size, and the gather of exits, whose numbers packing made.
 #![allow(unsafe_code, reason = "vector instructions")]
 
 use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
-use super::blocks::{BATCH, Block, Blocks, GROUP, LEVELS, REGISTER, WIDTH, linked};
+use super::blocks::{BATCH, Block, Blocks, Entry, GROUP, LEVELS, REGISTER, WIDTH};
 use super::codes::MAX_COLUMNS;
-use super::sum::{LANES, Sum};
+use super::sum::{LANES, Outputs, Sum, VectorSums};
 
 /// Proof that this processor has the instructions.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,11 @@ pub(super) struct Cpu(());
 
 /// Registers at most: a packed ensemble never has more columns.
 const MOST: usize = MAX_COLUMNS / REGISTER;
+/// Rows that pass the trees together.
+const ROWS: usize = 8;
+
+/// Leaves of a batch of trees, and a group's room for lanes that stand for no tree.
+type Leaves = [f64; BATCH + GROUP];
 
 impl Cpu {
     #[inline]
@@ -30,50 +35,89 @@ impl Cpu {
         FOUND.then_some(Self(()))
     }
 
-    /// What a row decides at every test of the root blocks from `first` on.
-    pub(super) fn decide_all(self, blocks: &Blocks, first: usize, row: &[f64], decisions: &mut [u64]) {
-        // SAFETY: `self` is the proof that the processor has these instructions.
-        unsafe {
-            match blocks.registers {
-                1 => decide_all::<1>(blocks, first, row, decisions),
-                2 => decide_all::<2>(blocks, first, row, decisions),
-                3 => decide_all::<3>(blocks, first, row, decisions),
-                4 => decide_all::<4>(blocks, first, row, decisions),
-                5 => decide_all::<5>(blocks, first, row, decisions),
-                6 => decide_all::<6>(blocks, first, row, decisions),
-                7 => decide_all::<7>(blocks, first, row, decisions),
-                _ => decide_all::<MOST>(blocks, first, row, decisions),
-            }
-        }
-    }
-
-    /// The leaves of all trees for one row.
+    /// The raw scores of rows of that width.
     #[inline]
-    pub(super) fn sum_row(self, blocks: &Blocks, row: &[f64]) -> Sum {
-        // SAFETY: `self` is the proof that the processor has these instructions.
-        unsafe {
-            match (blocks.registers, blocks.missing_left) {
-                (1, false) => sum_row::<1, false>(blocks, row),
-                (1, true) => sum_row::<1, true>(blocks, row),
-                (2, false) => sum_row::<2, false>(blocks, row),
-                (2, true) => sum_row::<2, true>(blocks, row),
-                (3, _) => sum_row::<3, true>(blocks, row),
-                (4, _) => sum_row::<4, true>(blocks, row),
-                (5, _) => sum_row::<5, true>(blocks, row),
-                (6, _) => sum_row::<6, true>(blocks, row),
-                (7, _) => sum_row::<7, true>(blocks, row),
-                (_, _) => sum_row::<MOST, true>(blocks, row),
+    pub(super) fn sum_rows(self, blocks: &Blocks, outputs: &Outputs, width: usize, rows: &[f64], out: &mut [f64]) {
+        let tile = if outputs.vectors { 1 } else { ROWS };
+        let (mut rows, mut out) = (rows, out);
+        while out.len() >= outputs.len() {
+            let n = if out.len() >= tile * outputs.len() { tile } else { 1 };
+            let (now, later) = rows.split_at(n * width);
+            let (scores, rest) = out.split_at_mut(n * outputs.len());
+            let tile = Tile {
+                blocks,
+                outputs,
+                width,
+                rows: now,
+            };
+            // SAFETY: `self` is the proof that the processor has these instructions.
+            unsafe {
+                if n == 1 {
+                    by_registers::<1>(tile, scores)
+                } else {
+                    by_registers::<ROWS>(tile, scores)
+                }
             }
+            (rows, out) = (later, rest);
         }
     }
 }
 
-/// The decisions of `decide` for the root blocks from `first` on.
+/// Some rows on their way through an ensemble.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    blocks: &'a Blocks,
+    outputs: &'a Outputs,
+    width: usize,
+    rows: &'a [f64],
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
-fn decide_all<const REGS: usize>(blocks: &Blocks, first: usize, row: &[f64], decisions: &mut [u64]) {
-    let registers = encode::<REGS>(blocks, row);
-    for (decision, block) in decisions.iter_mut().zip(first..) {
-        *decision = decide::<REGS, true>(blocks, block, &registers);
+#[inline]
+fn by_registers<const N: usize>(tile: Tile<'_>, out: &mut [f64]) {
+    match (tile.blocks.registers, tile.blocks.missing_left) {
+        (1, false) => score::<1, false, N>(tile, out),
+        (1, true) => score::<1, true, N>(tile, out),
+        (2, false) => score::<2, false, N>(tile, out),
+        (2, true) => score::<2, true, N>(tile, out),
+        (3, _) => score::<3, true, N>(tile, out),
+        (4, _) => score::<4, true, N>(tile, out),
+        (5, _) => score::<5, true, N>(tile, out),
+        (6, _) => score::<6, true, N>(tile, out),
+        (7, _) => score::<7, true, N>(tile, out),
+        _ => score::<MOST, true, N>(tile, out),
+    }
+}
+
+/// The codes take `REGS` registers; `MISSING`: some test sends missing values left; `N` rows.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
+fn score<const REGS: usize, const MISSING: bool, const N: usize>(tile: Tile<'_>, out: &mut [f64]) {
+    let Tile {
+        blocks,
+        outputs,
+        width,
+        rows,
+    } = tile;
+    let codes: [[__m512i; REGS]; N] = std::array::from_fn(|row| encode::<REGS>(blocks, &rows[row * width..][..width]));
+    if outputs.vectors {
+        return VectorSums::with(out.len(), |sums| {
+            add_vectors::<REGS, MISSING>(blocks, outputs.trees(0).len(), &codes[0], sums);
+            sums.finish(outputs, out);
+        });
+    }
+    for (output, roots) in blocks.passes.iter().enumerate() {
+        let mut sums = [[_mm512_setzero_pd(); 2]; N];
+        for first in roots.clone().step_by(BATCH) {
+            let count = BATCH.min(roots.end - first);
+            let decisions = decide_batch::<REGS, MISSING, N>(blocks, first, count, &codes);
+            for row in 0..N {
+                let decisions = &decisions[row][..count];
+                add_leaves::<REGS, MISSING>(blocks, &codes[row], first, decisions, &mut sums[row]);
+            }
+        }
+        for (row, [low, high]) in sums.into_iter().enumerate() {
+            out[row * outputs.len() + output] = outputs.finish(output, lanes(low, high));
+        }
     }
 }
 
@@ -90,77 +134,189 @@ fn encode<const REGS: usize>(blocks: &Blocks, row: &[f64]) -> [__m512i; REGS] {
     registers
 }
 
-/// The codes take `REGS` registers; `MISSING`: some test sends missing values left.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
-fn sum_row<const REGS: usize, const MISSING: bool>(blocks: &Blocks, row: &[f64]) -> Sum {
-    let registers = encode::<REGS>(blocks, row);
-    let mut sums = [_mm512_setzero_pd(); 2];
-    for first in (0..blocks.n_roots).step_by(BATCH) {
-        let count = BATCH.min(blocks.n_roots - first);
-        sum_trees::<REGS, MISSING>(blocks, &registers, first, count, &mut sums);
-    }
-    let mut lanes = Sum::ZERO;
-    let (low, high) = lanes.0.split_at_mut(LANES / 2);
-    store(low.try_into().expect("half of the lanes"), sums[0]);
-    store(high.try_into().expect("half of the lanes"), sums[1]);
-    lanes
-}
-
+/// What rows decide at every test of some root blocks. A block's tests are fetched once for all rows.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
-fn sum_trees<const REGS: usize, const MISSING: bool>(
+fn decide_batch<const REGS: usize, const MISSING: bool, const N: usize>(
     blocks: &Blocks,
-    registers: &[__m512i; REGS],
     first: usize,
     count: usize,
+    codes: &[[__m512i; REGS]; N],
+) -> [[u64; BATCH]; N] {
+    let mut decisions = [[0; BATCH]; N];
+    for at in 0..count {
+        for row in 0..N {
+            decisions[row][at] = decide::<REGS, MISSING>(blocks, first + at, &codes[row]);
+        }
+    }
+    decisions
+}
+
+/// Adds what the leaves of a batch of trees have for one output.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
+#[inline]
+fn add_leaves<const REGS: usize, const MISSING: bool>(
+    blocks: &Blocks,
+    codes: &[__m512i; REGS],
+    first: usize,
+    decisions: &[u64],
     sums: &mut [__m512d; 2],
 ) {
-    let mut decisions = [0_u64; BATCH];
-    for (decision, block) in decisions[..count].iter_mut().zip(first..) {
-        *decision = decide::<REGS, MISSING>(blocks, block, registers);
-    }
-    let lanes = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
-    let (groups, _) = decisions[..count].as_chunks::<GROUP>();
-    for (group, decisions) in groups.iter().enumerate() {
-        let start = first + group * GROUP;
-        let starts = _mm512_add_epi64(lanes, _mm512_set1_epi64((start * WIDTH) as i64));
-        let mut exits = gather(&blocks.exits, _mm512_add_epi64(starts, exits_of(decisions)));
-        let open = _mm512_cmp_pd_mask::<_CMP_UNORD_Q>(exits, exits);
-        if open != 0 {
-            exits = follow::<REGS, MISSING>(blocks, registers, exits, open);
+    if blocks.deep {
+        let mut leaves = [0.0; BATCH + GROUP];
+        find_leaves::<REGS, MISSING>(blocks, codes, first, decisions, &mut leaves);
+        for (group, leaves) in leaves.as_chunks::<GROUP>().0[..decisions.len() / GROUP]
+            .iter()
+            .enumerate()
+        {
+            sums[group % 2] = _mm512_add_pd(sums[group % 2], load_numbers(leaves));
         }
+        return;
+    }
+    for (group, decisions) in decisions.as_chunks::<GROUP>().0.iter().enumerate() {
+        let exits = exits_of_roots(blocks, first + group * GROUP, decisions);
         sums[group % 2] = _mm512_add_pd(sums[group % 2], exits);
     }
 }
 
-/// Goes on in the blocks that the lanes in `open` lead to, until all lanes are at leaves.
+/// Adds what leaves have for every output.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
+fn add_vectors<const REGS: usize, const MISSING: bool>(
+    blocks: &Blocks,
+    n_trees: usize,
+    codes: &[__m512i; REGS],
+    sums: &mut VectorSums<'_>,
+) {
+    let mut leaves = [0.0; BATCH + GROUP];
+    for first in (0..n_trees).step_by(BATCH) {
+        let count = BATCH.min(blocks.passes[0].end - first);
+        let [decisions] = decide_batch::<REGS, MISSING, 1>(blocks, first, count, &[*codes]);
+        find_leaves::<REGS, MISSING>(blocks, codes, first, &decisions[..count], &mut leaves);
+        // What fills up the last group is no leaf.
+        for (at, leaf) in leaves[..count.min(n_trees - first)].iter().enumerate() {
+            sums.add(first + at, &blocks.vectors, *leaf);
+        }
+    }
+}
+
+/// The leaf of each tree of a batch. Walks that go on in other blocks are gathered into full groups, whichever trees they
+/// are of.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
+#[inline]
+fn find_leaves<const REGS: usize, const MISSING: bool>(
+    blocks: &Blocks,
+    codes: &[__m512i; REGS],
+    first: usize,
+    decisions: &[u64],
+    leaves: &mut Leaves,
+) {
+    let mut open = Open {
+        trees: [BATCH as u64; BATCH + GROUP],
+        exits: [0; BATCH + GROUP],
+        len: 0,
+    };
+    let lanes = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    for (group, decisions) in decisions.as_chunks::<GROUP>().0.iter().enumerate() {
+        let exits = exits_of_roots(blocks, first + group * GROUP, decisions);
+        store(
+            leaves[group * GROUP..].first_chunk_mut().expect("a group of leaves"),
+            exits,
+        );
+        let trees = _mm512_add_epi64(lanes, _mm512_set1_epi64((group * GROUP) as i64));
+        open.push(trees, exits);
+    }
+    while open.len > 0 {
+        let len = std::mem::take(&mut open.len);
+        // The last group is filled up with a walk that stands for no tree.
+        let some = open.exits[0];
+        open.exits[len..len + GROUP].fill(some);
+        open.trees[len..len + GROUP].fill(BATCH as u64);
+        for at in (0..len).step_by(GROUP) {
+            follow::<REGS, MISSING>(blocks, codes, &mut open, at, leaves);
+        }
+    }
+}
+
+/// Walks that have not come to a leaf.
+struct Open {
+    /// In the batch; [`BATCH`] for none.
+    trees: [u64; BATCH + GROUP],
+    exits: [u64; BATCH + GROUP],
+    len: usize,
+}
+
+impl Open {
+    /// Keeps the walks whose exits lead on.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn push(&mut self, trees: __m512i, exits: __m512d) {
+        let open = _mm512_cmp_pd_mask::<_CMP_UNORD_Q>(exits, exits);
+        let exits = _mm512_maskz_compress_epi64(open, _mm512_castpd_si512(exits));
+        let trees = _mm512_maskz_compress_epi64(open, trees);
+        store_words(
+            self.exits[self.len..].first_chunk_mut().expect("a group of room"),
+            exits,
+        );
+        store_words(
+            self.trees[self.len..].first_chunk_mut().expect("a group of room"),
+            trees,
+        );
+        self.len += open.count_ones() as usize;
+    }
+}
+
+/// Takes eight walks through their next blocks.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
 fn follow<const REGS: usize, const MISSING: bool>(
     blocks: &Blocks,
-    registers: &[__m512i; REGS],
-    mut exits: __m512d,
-    mut open: __mmask8,
-) -> __m512d {
-    while open != 0 {
-        let (mut links, mut decisions, mut starts) = ([0.0; GROUP], [0_u64; GROUP], [0_u64; GROUP]);
-        store(&mut links, exits);
-        let mut rest = open;
-        while rest != 0 {
-            let lane = rest.trailing_zeros() as usize;
-            rest &= rest - 1;
-            let block = linked(links[lane]);
-            decisions[lane] = decide::<REGS, MISSING>(blocks, block, registers);
-            starts[lane] = (block * WIDTH) as u64;
-        }
-        let next = gather(
-            &blocks.exits,
-            _mm512_add_epi64(load_words(&starts), exits_of(&decisions)),
-        );
-        exits = _mm512_mask_mov_pd(exits, open, next);
-        open = _mm512_cmp_pd_mask::<_CMP_UNORD_Q>(exits, exits);
+    codes: &[__m512i; REGS],
+    open: &mut Open,
+    at: usize,
+    leaves: &mut Leaves,
+) {
+    let (mut decisions, mut starts, mut trees) = ([0_u64; GROUP], [0_u64; GROUP], [0_u64; GROUP]);
+    for lane in 0..GROUP {
+        let Entry { block, place } = Entry::of(open.exits[at + lane]);
+        let decided = decide::<REGS, MISSING>(blocks, block, codes);
+        decisions[lane] = decided & !ABOVE[place].tests | ABOVE[place].rights;
+        starts[lane] = (block * WIDTH) as u64;
+        trees[lane] = open.trees[at + lane];
     }
-    exits
+    let starts = load_words(&starts);
+    let exits = gather(&blocks.exits, _mm512_add_epi64(starts, exits_of(&decisions)));
+    let mut values = [0.0; GROUP];
+    store(&mut values, exits);
+    for (tree, value) in trees.iter().zip(values) {
+        leaves[*tree as usize] = value;
+    }
+    let real = load_words(&trees);
+    let stands = _mm512_cmplt_epu64_mask(real, _mm512_set1_epi64(BATCH as i64));
+    let exits = _mm512_maskz_mov_pd(stands, exits);
+    open.push(real, exits);
+}
+
+/// By place: the tests above it, and those of them at which the way to it goes right. A walk that starts at a place is one from
+/// the root that decides so.
+static ABOVE: [Above; WIDTH] = {
+    let mut above = [Above { tests: 0, rights: 0 }; WIDTH];
+    let mut place = 2;
+    while place < WIDTH {
+        let parent = above[place / 2];
+        let test = 1 << (place / 2);
+        above[place] = Above {
+            tests: parent.tests | test,
+            rights: parent.rights | if place % 2 == 1 { test } else { 0 },
+        };
+        place += 1;
+    }
+    above
+};
+
+#[derive(Clone, Copy)]
+struct Above {
+    tests: u64,
+    rights: u64,
 }
 
 /// One bit per test of the block: whether the row goes right there.
@@ -188,7 +344,16 @@ fn decide<const REGS: usize, const MISSING: bool>(blocks: &Blocks, block: usize,
     _mm512_cmpgt_epu8_mask(codes, thresholds)
 }
 
-/// The exits that eight blocks' decisions lead to.
+/// What eight root blocks side by side lead to.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
+#[inline]
+fn exits_of_roots(blocks: &Blocks, first: usize, decisions: &[u64; GROUP]) -> __m512d {
+    let lanes = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
+    let starts = _mm512_add_epi64(lanes, _mm512_set1_epi64((first * WIDTH) as i64));
+    gather(&blocks.exits, _mm512_add_epi64(starts, exits_of(decisions)))
+}
+
+/// The numbers of the exits that eight blocks' decisions lead to.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
 fn exits_of(decisions: &[u64; GROUP]) -> __m512i {
@@ -208,16 +373,20 @@ fn exits_of(decisions: &[u64; GROUP]) -> __m512i {
 #[inline]
 fn below(points: &[f64; 16], x: f64) -> usize {
     let x = _mm512_set1_pd(x);
-    // SAFETY: the reference is to 128 bytes.
-    let (low, high) = unsafe {
-        (
-            _mm512_loadu_pd(points.as_ptr()),
-            _mm512_loadu_pd(points.as_ptr().add(8)),
-        )
-    };
-    let low = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(low, x);
-    let high = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(high, x);
+    let (halves, _) = points.as_chunks::<8>();
+    let low = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(load_numbers(&halves[0]), x);
+    let high = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(load_numbers(&halves[1]), x);
     (u16::from(low) | u16::from(high) << 8).count_ones() as usize
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn lanes(low: __m512d, high: __m512d) -> Sum {
+    let mut sum = Sum::ZERO;
+    let (halves, _) = sum.0.as_chunks_mut::<{ LANES / 2 }>();
+    store(&mut halves[0], low);
+    store(&mut halves[1], high);
+    sum
 }
 
 #[target_feature(enable = "avx512f")]
@@ -232,6 +401,20 @@ fn load(bytes: &[u8; 64]) -> __m512i {
 fn load_words(words: &[u64; 8]) -> __m512i {
     // SAFETY: the reference is to 64 bytes.
     unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load_numbers(numbers: &[f64; 8]) -> __m512d {
+    // SAFETY: the reference is to 64 bytes.
+    unsafe { _mm512_loadu_pd(numbers.as_ptr()) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn store_words(to: &mut [u64; 8], from: __m512i) {
+    // SAFETY: the reference is to 64 bytes.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), from) }
 }
 
 #[target_feature(enable = "avx512f")]
