@@ -11,6 +11,8 @@ mod evaluator;
 mod file;
 mod flat;
 mod form;
+mod leaf_shap;
+mod path_shap;
 mod quadrature;
 mod shap;
 mod sum;

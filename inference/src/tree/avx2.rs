@@ -50,7 +50,7 @@ impl Cpu {
 
 /// Adds the parts of one row, in the widest registers there are.
 pub(super) fn explain(paths: Paths<'_>, row: &[f64], parts: &mut Parts) {
-    #[target_feature(enable = "avx512f,avx512dq")]
+    #[target_feature(enable = "avx512f,avx512dq,fma")]
     fn wide(paths: Paths<'_>, row: &[f64], parts: &mut Parts) {
         paths.add(row, parts);
     }

@@ -220,11 +220,29 @@ impl Blocks {
         Some(next)
     }
 
+    /// The codes of a row.
+    pub(super) fn code(&self, row: &[f64]) -> [u8; MAX_COLUMNS] {
+        let mut codes = [0; MAX_COLUMNS];
+        self.codes.encode(row, &mut codes, count_below);
+        codes
+    }
+
+    /// What a row decides at every test of the root blocks from `first` on: a bit each, set where it goes right.
+    pub(super) fn decide(&self, first: usize, codes: &[u8; MAX_COLUMNS], decisions: &mut [u64]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(cpu) = super::vbmi::Cpu::detect() {
+            return cpu.decide(self, first, codes, decisions);
+        }
+        for (decision, block) in decisions.iter_mut().zip(first..) {
+            let rights = (1..WIDTH).map(|place| u64::from(self.goes_right(block, place, codes)) << place);
+            *decision = rights.sum();
+        }
+    }
+
     /// The raw scores of one row without vector instructions: the tests on the path only, as many trees in flight as the
     /// processor likes.
     pub(super) fn sum_row_plainly(&self, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
-        let mut codes = [0; MAX_COLUMNS];
-        self.codes.encode(row, &mut codes, count_below);
+        let codes = self.code(row);
         if outputs.vectors {
             let n_trees = outputs.trees(0).len();
             return VectorSums::with(out.len(), |sums| {

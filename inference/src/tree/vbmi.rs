@@ -27,12 +27,30 @@ impl Cpu {
     #[inline]
     pub(super) fn detect() -> Option<Self> {
         static FOUND: LazyLock<bool> = LazyLock::new(|| {
-            is_x86_feature_detected!("avx512f")
+            is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vbmi")
         });
         FOUND.then_some(Self(()))
+    }
+
+    /// What a row of codes decides at every test of the root blocks from `first` on.
+    pub(super) fn decide(self, blocks: &Blocks, first: usize, codes: &[u8; MAX_COLUMNS], decisions: &mut [u64]) {
+        // SAFETY: `self` is the proof that the processor has these instructions.
+        unsafe {
+            match blocks.registers {
+                1 => decide_all::<1>(blocks, first, codes, decisions),
+                2 => decide_all::<2>(blocks, first, codes, decisions),
+                3 => decide_all::<3>(blocks, first, codes, decisions),
+                4 => decide_all::<4>(blocks, first, codes, decisions),
+                5 => decide_all::<5>(blocks, first, codes, decisions),
+                6 => decide_all::<6>(blocks, first, codes, decisions),
+                7 => decide_all::<7>(blocks, first, codes, decisions),
+                _ => decide_all::<MOST>(blocks, first, codes, decisions),
+            }
+        }
     }
 
     /// The raw scores of rows of that width.
@@ -60,6 +78,15 @@ impl Cpu {
             }
             (rows, out) = (later, rest);
         }
+    }
+}
+
+/// The decisions of `Cpu::decide`.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
+fn decide_all<const REGS: usize>(blocks: &Blocks, first: usize, codes: &[u8; MAX_COLUMNS], decisions: &mut [u64]) {
+    let registers = registers::<REGS>(codes);
+    for (decision, block) in decisions.iter_mut().zip(first..) {
+        *decision = decide::<REGS, true>(blocks, block, &registers);
     }
 }
 
@@ -127,6 +154,12 @@ fn score<const REGS: usize, const MISSING: bool, const N: usize>(tile: Tile<'_>,
 fn encode<const REGS: usize>(blocks: &Blocks, row: &[f64]) -> [__m512i; REGS] {
     let mut codes = [0; MAX_COLUMNS];
     blocks.codes.encode(row, &mut codes, |points, x| below(points, x));
+    registers::<REGS>(&codes)
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn registers<const REGS: usize>(codes: &[u8; MAX_COLUMNS]) -> [__m512i; REGS] {
     let mut registers = [_mm512_setzero_si512(); REGS];
     for (register, bytes) in registers.iter_mut().zip(codes.as_chunks::<REGISTER>().0) {
         *register = load(bytes);
