@@ -16,6 +16,16 @@ pub enum Calibration {
         /// Offset.
         b: f64,
     },
+    /// `1 / (1 + exp(-(a * ln(p) - b * ln(1 - p) + c)))`: a slope for each end, so that a map of scores that are already right
+    /// is among them, and S-shapes either way (Kull, Silva Filho and Flach, "Beta calibration", 2017).
+    Beta {
+        /// Slope of `ln(p)`, at least 0.
+        a: f64,
+        /// Slope of `-ln(1 - p)`, at least 0.
+        b: f64,
+        /// Offset.
+        c: f64,
+    },
     /// Linear interpolation between `(x, y)` points, constant outside.
     Isotonic {
         /// Rising scores.
@@ -34,6 +44,10 @@ impl Calibration {
         match self {
             Calibration::Identity => score,
             Calibration::Platt { a, b } => sigmoid(a * logit(score) + b),
+            Calibration::Beta { a, b, c } => {
+                let (ends, rest) = log_odds_ends(score);
+                sigmoid(a * ends + b * rest + c)
+            }
             Calibration::Isotonic { x, y } => interpolate(x, y, score),
         }
     }
@@ -43,6 +57,10 @@ impl Calibration {
         let (sound, what) = match self {
             Calibration::Identity => (true, ""),
             Calibration::Platt { a, b } => (a.is_finite() && b.is_finite(), "platt coefficients are not finite"),
+            Calibration::Beta { a, b, c } => (
+                *a >= 0.0 && *b >= 0.0 && (a + b + c).is_finite(),
+                "beta coefficients are not finite, or a slope is below 0",
+            ),
             Calibration::Isotonic { x, y } => (is_isotonic(x, y), "isotonic points do not rise from 0 to 1"),
         };
         if sound { Ok(()) } else { Err(what.to_owned()) }
@@ -53,6 +71,12 @@ impl Calibration {
 pub fn logit(p: f64) -> f64 {
     let p = p.clamp(MIN_PROBABILITY, 1.0 - MIN_PROBABILITY);
     (p / (1.0 - p)).ln()
+}
+
+/// `(ln(p), -ln(1 - p))`, with `p` kept away from 0 and 1: what a beta map is linear in. They sum to [`logit`].
+pub fn log_odds_ends(p: f64) -> (f64, f64) {
+    let p = p.clamp(MIN_PROBABILITY, 1.0 - MIN_PROBABILITY);
+    (p.ln(), -(1.0 - p).ln())
 }
 
 /// `1 / (1 + exp(-x))`, without overflow.
@@ -104,6 +128,22 @@ mod tests {
     }
 
     #[test]
+    fn a_beta_map_bends_either_end_and_holds_the_platt_maps() {
+        let beta = |a, b, c| Calibration::Beta { a, b, c };
+        for p in [0.001, 0.25, 0.5, 0.999] {
+            assert!((beta(1.0, 1.0, 0.0).apply(p) - p).abs() < 1e-12, "{p}");
+            let platt = Calibration::Platt { a: 0.7, b: -0.2 }.apply(p);
+            assert!((beta(0.7, 0.7, -0.2).apply(p) - platt).abs() < 1e-12, "{p}");
+            // 1 / (1 + (1 - p)^b / (e^c p^a)), as the paper writes it.
+            let paper = 1.0 / (1.0 + (1.0 - p).powf(0.5) / (0.3_f64.exp() * p.powf(2.0)));
+            assert!((beta(2.0, 0.5, 0.3).apply(p) - paper).abs() < 1e-12, "{p}");
+        }
+        let ends = [0.0, 1.0].map(|it| beta(2.0, 0.5, 0.3).apply(it));
+        assert!(ends[0] < 1e-12 && ends[1] > 0.999, "certainty stays finite: {ends:?}");
+        assert!(beta(1.0, 1.0, 0.0).apply(f64::NAN).is_nan());
+    }
+
+    #[test]
     fn an_isotonic_map_is_linear_between_points_and_flat_outside() {
         let map = Calibration::Isotonic {
             x: vec![0.2, 0.4, 0.8],
@@ -128,6 +168,21 @@ mod tests {
             isotonic(&[0.1, 0.2], &[0.2, 0.1]),
             isotonic(&[0.1], &[f64::NAN]),
             Calibration::Platt { a: f64::NAN, b: 0.0 },
+            Calibration::Beta {
+                a: -1.0,
+                b: 1.0,
+                c: 0.0,
+            },
+            Calibration::Beta {
+                a: 1.0,
+                b: f64::NAN,
+                c: 0.0,
+            },
+            Calibration::Beta {
+                a: 1.0,
+                b: 1.0,
+                c: f64::INFINITY,
+            },
         ];
         for map in wrong {
             assert!(map.check().is_err(), "{map:?}");

@@ -1,5 +1,7 @@
 //! From a number to what to do.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 /// Levels by threshold on the answer, and what to do at each.
@@ -23,14 +25,15 @@ pub struct Decision {
 impl DecisionPolicy {
     /// The highest level whose least value is reached, else the last; `None` where there are no levels.
     pub fn decide(&self, value: f64) -> Option<Decision> {
-        let reached = self.levels.iter().find(|(_, least)| value >= *least);
-        let (level, _) = reached.or(self.levels.last())?;
+        Levels::of(self).decide(value).map(|it| Decision::clone(it))
+    }
+
+    fn decision(&self, level: &str) -> Decision {
         let advice = self.recommendations.iter().find(|(name, _)| name == level);
-        let recommendations = advice.map(|(_, it)| it.clone()).unwrap_or_default();
-        Some(Decision {
-            level: level.clone(),
-            recommendations,
-        })
+        Decision {
+            level: level.to_owned(),
+            recommendations: advice.map(|(_, it)| it.clone()).unwrap_or_default(),
+        }
     }
 
     /// What is wrong with it, where it cannot be applied.
@@ -42,6 +45,23 @@ impl DecisionPolicy {
         } else {
             Err("decision levels do not fall from first to last".to_owned())
         }
+    }
+}
+
+/// A policy with every decision that it can come to made beforehand: deciding copies nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Levels(Vec<(f64, Arc<Decision>)>);
+
+impl Levels {
+    pub(crate) fn of(policy: &DecisionPolicy) -> Self {
+        let level = |(level, least): &(String, f64)| (*least, Arc::new(policy.decision(level)));
+        Self(policy.levels.iter().map(level).collect())
+    }
+
+    /// See [`DecisionPolicy::decide`].
+    pub(crate) fn decide(&self, value: f64) -> Option<&Arc<Decision>> {
+        let reached = self.0.iter().find(|it| value >= it.0);
+        reached.or(self.0.last()).map(|it| &it.1)
     }
 }
 

@@ -38,6 +38,12 @@ pub enum AnswerField {
     /// Probability times 100, rounded.
     #[serde(rename = "score_100")]
     Score100,
+    /// The most probable class of a classification.
+    #[serde(rename = "class")]
+    Class,
+    /// One probability per class, in the order of the manifest's classes.
+    #[serde(rename = "probabilities")]
+    Probabilities,
     #[serde(rename = "decision.level")]
     Level,
     #[serde(rename = "decision.recommendations")]

@@ -51,6 +51,16 @@ pub enum InferenceError {
         /// This machine's output.
         got: f64,
     },
+    /// The decision is not what it was.
+    #[error("golden row gets another decision. row=`{row}`, expected=`{expected}`, got=`{got}`")]
+    GoldenLevel {
+        /// Position in `golden.json`.
+        row: usize,
+        /// The trainer's level.
+        expected: String,
+        /// This machine's level.
+        got: String,
+    },
     /// A column is not an input of the model.
     #[error("unknown input `{name}`{hint}")]
     UnknownInput {

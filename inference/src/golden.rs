@@ -2,9 +2,11 @@
 
 use foretell_features::Value;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::InferenceError;
-use crate::model::{Model, PredictOptions};
+use crate::manifest::{MANIFEST_FILE, Manifest};
+use crate::model::{Model, PredictOptions, RowPrediction};
 
 /// File name of the golden rows in a package.
 pub const GOLDEN_FILE: &str = "golden.json";
@@ -15,6 +17,10 @@ const TOLERANCE: f64 = 1e-9;
 /// Raw rows and what the trainer's model said of them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Golden {
+    /// SHA-256 of what turns raw scores into answers: classes, dictionaries, calibration, intervals, decision. A threshold that
+    /// was moved past no golden row shows here. Absent in packages of before it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
     /// In training order.
     pub rows: Vec<GoldenRow>,
 }
@@ -32,6 +38,12 @@ pub struct GoldenRow {
     /// Upper end of the default interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upper: Option<f64>,
+    /// The decision's level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// One per class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probabilities: Vec<f64>,
 }
 
 impl Golden {
@@ -48,9 +60,12 @@ impl Golden {
                 value: it.value,
                 lower: it.lower,
                 upper: it.upper,
+                level: it.decision.map(|it| it.level.clone()),
+                probabilities: it.probabilities,
             })
         });
         Ok(Self {
+            pipeline: Some(pipeline(model.manifest())),
             rows: recorded.collect::<Result<_, InferenceError>>()?,
         })
     }
@@ -80,18 +95,61 @@ impl Golden {
     /// Whether the model says now what it said then.
     ///
     /// # Errors
-    /// The first row that differs, or that cannot be scored.
+    /// What follows the predictor is not what it was; or the first row that differs, or that cannot be scored.
     pub fn replay(&self, model: &Model) -> Result<(), InferenceError> {
-        let inputs: Vec<Vec<Value>> = self.rows.iter().map(|it| it.inputs.clone()).collect();
+        let whole = self.pipeline.as_ref();
+        if whole.is_some_and(|it| *it != pipeline(model.manifest())) {
+            return Err(InferenceError::Damaged {
+                file: MANIFEST_FILE.to_owned(),
+                reason: "its classes, encoder, calibration, conformal or decision are not those that the golden rows were recorded \
+                         with; register the model again"
+                    .to_owned(),
+            });
+        }
+        let inputs: Vec<&[Value]> = self.rows.iter().map(|it| it.inputs.as_slice()).collect();
         let predictions = model.predict_rows(&inputs, PredictOptions::default())?;
         for (row, (golden, prediction)) in self.rows.iter().zip(predictions).enumerate() {
-            let got = prediction?;
-            compare(row, Some(golden.value), Some(got.value))?;
-            compare(row, golden.lower, got.lower)?;
-            compare(row, golden.upper, got.upper)?;
+            golden.compare(row, &prediction?, whole.is_some())?;
         }
         Ok(())
     }
+}
+
+impl GoldenRow {
+    /// `whole`: the row was recorded with its level and probabilities, so that their absence says something.
+    fn compare(&self, row: usize, got: &RowPrediction, whole: bool) -> Result<(), InferenceError> {
+        compare(row, Some(self.value), Some(got.value))?;
+        compare(row, self.lower, got.lower)?;
+        compare(row, self.upper, got.upper)?;
+        if !whole {
+            return Ok(());
+        }
+        for at in 0..self.probabilities.len().max(got.probabilities.len()) {
+            let of = |it: &[f64]| it.get(at).copied();
+            compare(row, of(&self.probabilities), of(&got.probabilities))?;
+        }
+        let level = got.decision.as_ref().map(|it| it.level.as_str());
+        if self.level.as_deref() == level {
+            return Ok(());
+        }
+        let said = |it: Option<&str>| it.unwrap_or("none").to_owned();
+        Err(InferenceError::GoldenLevel {
+            row,
+            expected: said(self.level.as_deref()),
+            got: said(level),
+        })
+    }
+}
+
+/// SHA-256 of the parts of a manifest that turn raw values into columns and raw scores into answers.
+fn pipeline(manifest: &Manifest) -> String {
+    let parts = (
+        (&manifest.task, &manifest.classes, &manifest.inputs, &manifest.encoder),
+        (&manifest.calibration, &manifest.conformal, &manifest.decision),
+    );
+    let text = serde_json::to_vec(&parts).expect("names, numbers and lists are always JSON");
+    let hex: String = Sha256::digest(&text).iter().map(|it| format!("{it:02x}")).collect();
+    format!("sha256:{hex}")
 }
 
 /// Whether two outputs are the same number for a replay; NaN never is.

@@ -35,6 +35,6 @@ pub use manifest::{
 };
 pub use model::{Model, PredictOptions, Reason, RowPrediction, RowPredictor, SeriesPrediction, Step};
 pub use predictor::{Forecaster, Predictor};
-pub use preprocessing::{Encoder, InputEncoding, RowEncoder};
+pub use preprocessing::{Encoder, InputEncoding, RawRow, RowEncoder};
 pub use sampling::{Background, SampledContributions, Sampling};
 pub use tree::{Combine, Evaluator, Form, LeafValue, Link, Node, Tree, TreeEnsemble};

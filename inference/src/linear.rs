@@ -114,15 +114,11 @@ impl Linear {
         self.terms.iter().zip(row).map(|(term, &x)| term.part(x))
     }
 
-    fn check_width(&self, x: &FeatureMatrix) -> Result<(), InferenceError> {
-        if x.n_columns() == self.terms.len() {
+    fn check_width(&self, columns: usize) -> Result<(), InferenceError> {
+        if columns == self.terms.len() {
             return Ok(());
         }
-        let reason = format!(
-            "{} columns given, the predictor has {}",
-            x.n_columns(),
-            self.terms.len()
-        );
+        let reason = format!("{columns} columns given, the predictor has {}", self.terms.len());
         Err(InferenceError::Request(reason))
     }
 }
@@ -133,15 +129,21 @@ impl Predictor for Linear {
     }
 
     fn predict_into(&self, x: &FeatureMatrix, out: &mut [f64]) -> Result<(), InferenceError> {
-        self.check_width(x)?;
+        self.check_width(x.n_columns())?;
         for (row, slot) in x.rows().zip(out) {
             *slot = self.intercept + self.parts(row).sum::<f64>();
         }
         Ok(())
     }
 
+    fn predict_row_into(&self, row: &[f64], out: &mut [f64]) -> Result<(), InferenceError> {
+        self.check_width(row.len())?;
+        out[0] = self.intercept + self.parts(row).sum::<f64>();
+        Ok(())
+    }
+
     fn contributions(&self, x: &FeatureMatrix, row: usize, _output: usize) -> Result<Vec<f64>, InferenceError> {
-        self.check_width(x)?;
+        self.check_width(x.n_columns())?;
         let parts = self
             .parts(x.row(row))
             .zip(&self.expected)

@@ -1,6 +1,11 @@
 //! A loaded package: the one path from raw rows to predictions, for training's tests, `foretell predict` and the server.
 
+mod finish;
+mod row_predictor;
+
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use foretell_features::spelling::hint;
 use foretell_features::{EntityKey, FeatureMatrix, Timestamp, Value};
@@ -10,11 +15,10 @@ use crate::decision::Decision;
 use crate::error::InferenceError;
 use crate::forecast::LoadedForecast;
 use crate::golden::{GOLDEN_FILE, Golden};
-use crate::linear::{LINEAR_FILE, Linear};
 use crate::manifest::{FORMAT, MANIFEST_FILE, Manifest, PackageFiles, Task};
-use crate::predictor::Predictor;
-use crate::preprocessing::RowEncoder;
-use crate::tree::{Link, TREES_FILE, TreeEnsemble};
+use crate::preprocessing::{RawRow, RowEncoder};
+use finish::Finish;
+pub use row_predictor::RowPredictor;
 
 /// Level of an interval where the caller names none.
 pub const DEFAULT_INTERVAL: f64 = 0.9;
@@ -31,15 +35,26 @@ pub struct Model {
 /// What the package computes.
 #[derive(Debug)]
 enum Arithmetic {
-    Rows(RowPredictor),
+    Rows(Box<RowSide>),
     Series(Box<LoadedForecast>),
 }
 
-/// A predictor of rows with the link that turns its sums into answers.
+/// What only models of rows have.
 #[derive(Debug)]
-pub struct RowPredictor {
-    predictor: Box<dyn Predictor>,
-    link: Link,
+struct RowSide {
+    rows: RowPredictor,
+    finish: Finish,
+}
+
+/// Where one row is worked on; a thread keeps it from row to row.
+#[derive(Debug, Default)]
+struct Scratch {
+    encoded: Vec<f64>,
+    raw: Vec<f64>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// What to say beside the value.
@@ -65,14 +80,18 @@ pub struct Reason {
 /// The answer for one row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowPrediction {
-    /// Calibrated probability, or the expected number.
+    /// Calibrated probability, or the expected number; of several classes the greatest probability.
     pub value: f64,
+    /// The most probable class, where the classes have names.
+    pub class: Option<Arc<str>>,
+    /// One per class of a multiclass model, in the manifest's order; else empty.
+    pub probabilities: Vec<f64>,
     /// Lower end of the interval.
     pub lower: Option<f64>,
     /// Upper end of the interval.
     pub upper: Option<f64>,
     /// What to do.
-    pub decision: Option<Decision>,
+    pub decision: Option<Arc<Decision>>,
     /// Strongest first.
     pub reasons: Vec<Reason>,
 }
@@ -127,6 +146,7 @@ impl Model {
         manifest.check()?;
         let encoder = manifest.encoder.compile(&manifest.inputs)?;
         predictor.check_width(&manifest)?;
+        let finish = Finish::of(&manifest, predictor.predictor().n_outputs(), predictor.link())?;
         let positions = manifest
             .inputs
             .iter()
@@ -137,7 +157,10 @@ impl Model {
             manifest,
             positions,
             encoder,
-            arithmetic: Arithmetic::Rows(predictor),
+            arithmetic: Arithmetic::Rows(Box::new(RowSide {
+                rows: predictor,
+                finish,
+            })),
         })
     }
 
@@ -145,8 +168,8 @@ impl Model {
     fn tune(&mut self, golden: &Golden) {
         let rows: Vec<_> = golden.rows.iter().map(|it| it.inputs.clone()).collect();
         let (x, _) = self.encode(&rows);
-        if let Arithmetic::Rows(RowPredictor { predictor, .. }) = &mut self.arithmetic {
-            predictor.tune(&x);
+        if let Arithmetic::Rows(side) = &mut self.arithmetic {
+            side.rows.predictor.tune(&x);
         }
     }
 
@@ -178,7 +201,12 @@ impl Model {
 
     /// The predictor of rows in its file form, name and bytes; `None` for forecasts.
     pub fn predictor_file(&self) -> Option<(String, Vec<u8>)> {
-        self.row_predictor().ok().map(|it| it.predictor.to_file())
+        self.row_predictor().map(|it| it.predictor.to_file())
+    }
+
+    /// The predictor of rows; `None` for forecasts.
+    pub fn row_predictor(&self) -> Option<&RowPredictor> {
+        self.row_side().ok().map(|it| &it.rows)
     }
 
     /// Position of an input in the signature.
@@ -215,27 +243,60 @@ impl Model {
         }
     }
 
-    /// Predictions for raw rows, each with one value per input in signature order (cast by the caller or not: text that spells
-    /// a number is read). A row that cannot be scored is an `Err` in its place; the others are unharmed.
+    /// The prediction for one raw row: one value per input in signature order (cast by the caller or not: text that spells a
+    /// number is read). Nothing is allocated per input.
+    ///
+    /// # Errors
+    /// The row cannot be scored; the model is a forecast; the interval's level is not between 0 and 1.
+    pub fn predict_row<R: RawRow + ?Sized>(
+        &self,
+        row: &R,
+        options: PredictOptions,
+    ) -> Result<RowPrediction, InferenceError> {
+        let level = check_level(options.interval)?;
+        let side = self.row_side()?;
+        SCRATCH.with_borrow_mut(|scratch| {
+            let Scratch { encoded, raw } = scratch;
+            encoded.resize(self.encoder.width(), 0.0);
+            raw.resize(side.rows.predictor.n_outputs(), 0.0);
+            self.encoder.encode_into(row, encoded)?;
+            side.rows.predictor.predict_row_into(encoded, raw)?;
+            let mut answer = side.finish.answer(&self.manifest, raw, encoded, level)?;
+            if options.explain > 0 {
+                let x = FeatureMatrix::from_rows(encoded.len(), encoded.clone());
+                self.explain(side, row, (&x, 0), options.explain, &mut answer)?;
+            }
+            Ok(answer)
+        })
+    }
+
+    /// Predictions for raw rows, see [`Model::predict_row`]. A row that cannot be scored is an `Err` in its place; the others
+    /// are unharmed.
     ///
     /// # Errors
     /// The model is a forecast, or the interval's level is not between 0 and 1.
-    pub fn predict_rows(
+    pub fn predict_rows<R: RawRow>(
         &self,
-        rows: &[Vec<Value>],
+        rows: &[R],
         options: PredictOptions,
     ) -> Result<Vec<Result<RowPrediction, InferenceError>>, InferenceError> {
         let level = check_level(options.interval)?;
-        let RowPredictor { predictor, link } = self.row_predictor()?;
+        let side = self.row_side()?;
+        if let [row] = rows {
+            return Ok(vec![self.predict_row(row, options)]);
+        }
         let (x, encoded) = self.encode(rows);
-        let raw = predictor.predict(&x)?;
-        let mut scored = 0..x.n_rows();
+        let mut raw = side.rows.predictor.predict(&x)?;
+        let mut scored = x
+            .rows()
+            .zip(raw.chunks_exact_mut(side.rows.predictor.n_outputs()))
+            .enumerate();
         let answers = rows.iter().zip(encoded).map(|(row, encoded)| {
             encoded?;
-            let at = scored.next().expect("one matrix row per encoded row");
-            let mut answer = self.answer(link.apply(raw[at * predictor.n_outputs()]), level)?;
+            let (at, (encoded, raw)) = scored.next().expect("one matrix row per encoded row");
+            let mut answer = side.finish.answer(&self.manifest, raw, encoded, level)?;
             if options.explain > 0 {
-                answer.reasons = self.reasons(row, &predictor.contributions(&x, at, 0)?, options.explain);
+                self.explain(side, row, (&x, at), options.explain, &mut answer)?;
             }
             Ok(answer)
         });
@@ -261,7 +322,7 @@ impl Model {
     }
 
     /// Encodes the rows that can be; the others keep their place in the list of results only.
-    fn encode(&self, rows: &[Vec<Value>]) -> (FeatureMatrix, Vec<Result<(), InferenceError>>) {
+    fn encode<R: RawRow>(&self, rows: &[R]) -> (FeatureMatrix, Vec<Result<(), InferenceError>>) {
         let width = self.manifest.inputs.len();
         let mut x = FeatureMatrix::with_capacity(width, rows.len());
         let mut buffer = vec![0.0; width];
@@ -274,28 +335,18 @@ impl Model {
         (x, encoded)
     }
 
-    fn answer(&self, linked: f64, level: f64) -> Result<RowPrediction, InferenceError> {
-        let calibrated = self.manifest.calibration.apply(linked);
-        // A lifetime value is never negative, whatever the arithmetic behind it.
-        let is_money = self.manifest.task == Task::LifetimeValue;
-        let value = if is_money && calibrated < 0.0 { 0.0 } else { calibrated };
-        if !value.is_finite() {
-            return Err(InferenceError::Request(
-                "the row's score is not a finite number; check its values".to_owned(),
-            ));
-        }
-        let interval = self.manifest.conformal.as_ref().map(|it| it.interval(value, level));
-        Ok(RowPrediction {
-            value,
-            lower: interval.map(|it| it.0),
-            upper: interval.map(|it| it.1),
-            decision: self.manifest.decision.as_ref().and_then(|it| it.decide(value)),
-            reasons: Vec::new(),
-        })
-    }
-
-    fn reasons(&self, row: &[Value], contributions: &[f64], k: usize) -> Vec<Reason> {
-        let mut order: Vec<usize> = (0..row.len()).filter(|&it| contributions[it] != 0.0).collect();
+    /// The k strongest reasons for the answer; of several classes, for the one that won.
+    fn explain<R: RawRow + ?Sized>(
+        &self,
+        side: &RowSide,
+        row: &R,
+        (x, at): (&FeatureMatrix, usize),
+        k: usize,
+        answer: &mut RowPrediction,
+    ) -> Result<(), InferenceError> {
+        let output = side.finish.explained(answer);
+        let contributions = side.rows.contributions(x, at, output)?;
+        let mut order: Vec<usize> = (0..row.width()).filter(|&it| contributions[it] != 0.0).collect();
         order.sort_by(|&a, &b| {
             contributions[b]
                 .abs()
@@ -304,13 +355,14 @@ impl Model {
         });
         let reason = |at: usize| Reason {
             feature: self.manifest.inputs[at].name.clone(),
-            value: row[at].clone(),
+            value: row.value(at).clone(),
             contribution: contributions[at],
         };
-        order.into_iter().take(k).map(reason).collect()
+        answer.reasons = order.into_iter().take(k).map(reason).collect();
+        Ok(())
     }
 
-    fn row_predictor(&self) -> Result<&RowPredictor, InferenceError> {
+    fn row_side(&self) -> Result<&RowSide, InferenceError> {
         match &self.arithmetic {
             Arithmetic::Rows(it) => Ok(it),
             Arithmetic::Series(_) => Err(self.wrong_task("it forecasts series; send `series`")),
@@ -322,73 +374,6 @@ impl Model {
             task: self.manifest.task.to_string(),
             reason: reason.to_owned(),
         }
-    }
-}
-
-impl RowPredictor {
-    /// A linear predictor.
-    pub fn linear(linear: Linear) -> Self {
-        Self {
-            link: linear.link,
-            predictor: Box::new(linear),
-        }
-    }
-
-    /// A tree ensemble.
-    pub fn trees(trees: TreeEnsemble) -> Self {
-        Self {
-            link: trees.link(),
-            predictor: Box::new(trees),
-        }
-    }
-
-    /// Its arithmetic, before the link.
-    pub fn predictor(&self) -> &dyn Predictor {
-        self.predictor.as_ref()
-    }
-
-    /// What turns its sums into answers.
-    pub fn link(&self) -> Link {
-        self.link
-    }
-
-    /// The name of its file in a package.
-    pub fn file_name(&self) -> String {
-        self.predictor.to_file().0
-    }
-
-    /// Its file in a package: name and bytes.
-    pub fn to_file(&self) -> (String, Vec<u8>) {
-        self.predictor.to_file()
-    }
-
-    /// Parts of one of a row's raw scores by column, and the expected score last; see [`Predictor::contributions`].
-    ///
-    /// # Errors
-    /// The matrix has another width.
-    pub fn contributions(&self, x: &FeatureMatrix, row: usize, output: usize) -> Result<Vec<f64>, InferenceError> {
-        self.predictor.contributions(x, row, output)
-    }
-
-    fn load(name: &str, files: &PackageFiles) -> Result<Self, InferenceError> {
-        match name {
-            LINEAR_FILE => Ok(Self::linear(Linear::from_bytes(file(files, LINEAR_FILE)?)?)),
-            TREES_FILE => Ok(Self::trees(TreeEnsemble::from_bytes(file(files, TREES_FILE)?)?)),
-            other => Err(damaged(
-                MANIFEST_FILE,
-                format!("unknown predictor `{other}`; use a newer foretell"),
-            )),
-        }
-    }
-
-    /// Encodes one row of nulls and predicts: a predictor of another width refuses it.
-    fn check_width(&self, manifest: &Manifest) -> Result<(), InferenceError> {
-        let width = manifest.inputs.len();
-        let probe = FeatureMatrix::from_rows(width, vec![f64::NAN; width]);
-        self.predictor
-            .predict(&probe)
-            .map(drop)
-            .map_err(|error| damaged(&manifest.predictor, error.to_string()))
     }
 }
 

@@ -18,6 +18,14 @@ pub trait Predictor: Debug + Send + Sync {
     /// The matrix has another width than the predictor was fitted on.
     fn predict_into(&self, x: &FeatureMatrix, out: &mut [f64]) -> Result<(), InferenceError>;
 
+    /// Writes the `n_outputs` numbers of one row. Predictors that are cheap for one row do so without an allocation.
+    ///
+    /// # Errors
+    /// As `predict_into`.
+    fn predict_row_into(&self, row: &[f64], out: &mut [f64]) -> Result<(), InferenceError> {
+        self.predict_into(&FeatureMatrix::from_rows(row.len(), row.to_vec()), out)
+    }
+
     /// Contribution of each column to one of row `row`'s outputs (before the link), for explanations; the missing part of the
     /// sum is the expected value, returned last. Exact for trees (TreeSHAP, path-dependent) and linear predictors, sampled for
     /// networks and ONNX graphs.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use foretell_features::{ColumnKind, DataType, Value};
+use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
 use crate::error::InferenceError;
@@ -33,17 +34,80 @@ pub struct Encoder {
     pub inputs: Vec<InputEncoding>,
 }
 
-/// An [`Encoder`] with its dictionaries hashed: built once at load, used for every row.
+/// An [`Encoder`] with its columns resolved and its dictionaries hashed: built once at load, used for every row.
 #[derive(Debug, Clone)]
 pub struct RowEncoder {
-    columns: Vec<ColumnEncoder>,
+    columns: Vec<Column>,
 }
 
+/// One raw row: a value per input, in signature order, wherever the values lie.
+pub trait RawRow {
+    /// How many there are.
+    fn width(&self) -> usize;
+
+    /// The value of an input.
+    fn value(&self, input: usize) -> &Value;
+}
+
+impl RawRow for [Value] {
+    fn width(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn value(&self, input: usize) -> &Value {
+        &self[input]
+    }
+}
+
+impl<R: RawRow + ?Sized> RawRow for &R {
+    fn width(&self) -> usize {
+        (**self).width()
+    }
+
+    #[inline]
+    fn value(&self, input: usize) -> &Value {
+        (**self).value(input)
+    }
+}
+
+impl RawRow for Vec<Value> {
+    fn width(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn value(&self, input: usize) -> &Value {
+        &self[input]
+    }
+}
+
+/// One input, ready to be read.
 #[derive(Debug, Clone)]
-struct ColumnEncoder {
+struct Column {
     input: Input,
-    zero_is_missing: bool,
-    codes: Option<HashMap<Box<str>, u32>>,
+    form: Form,
+}
+
+/// What a value becomes.
+#[derive(Debug, Clone)]
+enum Form {
+    /// The number itself.
+    Number,
+    /// The same, 0 as missing.
+    NonZero,
+    /// The position in the dictionary.
+    Code(Dictionary),
+}
+
+/// Codes by value. No text of a caller is ever put in, so that a plain fast hash is safe.
+#[derive(Debug, Clone)]
+struct Dictionary {
+    texts: HashMap<Box<str>, u32, FxBuildHasher>,
+    /// The texts that spell a whole number as it is printed, so that integers need not be printed to be found.
+    integers: HashMap<i64, u32, FxBuildHasher>,
+    /// The code of what is not in it.
+    other: f64,
 }
 
 impl Encoder {
@@ -73,7 +137,7 @@ impl Encoder {
         let columns = inputs
             .iter()
             .zip(&self.inputs)
-            .map(|(input, encoding)| ColumnEncoder::new(input, encoding));
+            .map(|(input, encoding)| Column::new(input, encoding));
         Ok(RowEncoder {
             columns: columns.collect::<Result<_, _>>()?,
         })
@@ -85,61 +149,76 @@ impl RowEncoder {
     ///
     /// # Errors
     /// Another number of values than inputs, or a value of the wrong type.
-    pub fn encode_into(&self, row: &[Value], out: &mut [f64]) -> Result<(), InferenceError> {
-        if row.len() != self.columns.len() || out.len() != row.len() {
+    pub fn encode_into<R: RawRow + ?Sized>(&self, row: &R, out: &mut [f64]) -> Result<(), InferenceError> {
+        if row.width() != self.columns.len() || out.len() != self.columns.len() {
             let reason = format!(
                 "a row has {} values, the model has {} inputs",
-                row.len(),
+                row.width(),
                 self.columns.len()
             );
             return Err(InferenceError::Request(reason));
         }
-        for ((column, value), slot) in self.columns.iter().zip(row).zip(out) {
-            *slot = column.encode(value)?;
+        for (at, (column, slot)) in self.columns.iter().zip(out).enumerate() {
+            *slot = column.encode(row.value(at))?;
         }
         Ok(())
     }
+
+    /// Number of inputs.
+    pub fn width(&self) -> usize {
+        self.columns.len()
+    }
 }
 
-impl ColumnEncoder {
+impl Column {
     fn new(input: &Input, encoding: &InputEncoding) -> Result<Self, InferenceError> {
-        let codes = match encoding {
-            InputEncoding::Numeric | InputEncoding::NonZero => None,
-            InputEncoding::Category { categories } => Some(dictionary(&input.name, categories)?),
+        let form = match encoding {
+            InputEncoding::Numeric => Form::Number,
+            InputEncoding::NonZero => Form::NonZero,
+            InputEncoding::Category { categories } => Form::Code(Dictionary::new(&input.name, categories)?),
         };
         Ok(Self {
             input: input.clone(),
-            zero_is_missing: *encoding == InputEncoding::NonZero,
-            codes,
+            form,
         })
     }
 
+    #[inline]
     fn encode(&self, value: &Value) -> Result<f64, InferenceError> {
-        let Some(codes) = &self.codes else {
-            let number = self.number(value)?;
-            let is_missing = self.zero_is_missing && number.abs() <= LEAST;
-            return Ok(if is_missing { f64::NAN } else { number });
-        };
-        match value {
-            Value::Null => Ok(f64::NAN),
-            Value::Str(text) if self.input.data_type == DataType::String => Ok(code(codes, text)),
-            other => match self.cast(other)? {
+        match (&self.form, value) {
+            (_, Value::Null) => Ok(f64::NAN),
+            (Form::Number, value) => self.number(value),
+            (Form::NonZero, value) => {
+                let number = self.number(value)?;
+                Ok(if number.abs() <= LEAST { f64::NAN } else { number })
+            }
+            (Form::Code(dictionary), Value::Str(text)) if self.input.data_type == DataType::String => {
+                Ok(dictionary.code(text))
+            }
+            (Form::Code(dictionary), Value::Int(it)) if self.input.data_type == DataType::Int64 => {
+                Ok(dictionary.code_of_integer(*it))
+            }
+            (Form::Code(dictionary), Value::Bool(it)) if self.input.data_type == DataType::Boolean => {
+                Ok(dictionary.code(if *it { "true" } else { "false" }))
+            }
+            (Form::Code(dictionary), other) => match self.cast(other)? {
                 Value::Null => Ok(f64::NAN),
-                declared => Ok(code(codes, &declared.to_string())),
+                declared => Ok(dictionary.code(&declared.to_string())),
             },
         }
     }
 
+    #[inline]
     fn number(&self, value: &Value) -> Result<f64, InferenceError> {
-        match (self.input.data_type, value) {
-            (_, Value::Null) => Ok(f64::NAN),
-            (DataType::Double | DataType::Int64, Value::Int(it)) => Ok(*it as f64),
-            (DataType::Double, Value::Float(it)) => Ok(*it),
-            (DataType::Boolean, Value::Bool(it)) => Ok(f64::from(u8::from(*it))),
-            (_, other) => Ok(as_number(&self.cast(other)?)),
+        match (value, self.input.data_type) {
+            (Value::Float(it), DataType::Double) => Ok(*it),
+            (Value::Int(it), DataType::Double | DataType::Int64) => Ok(*it as f64),
+            (Value::Bool(it), DataType::Boolean) => Ok(f64::from(u8::from(*it))),
+            _ => Ok(as_number(&self.cast(value)?)),
         }
     }
 
+    #[cold]
     fn cast(&self, value: &Value) -> Result<Value, InferenceError> {
         let is_blank = value.as_str().is_some_and(|it| it.trim().is_empty());
         if is_blank && self.input.data_type != DataType::String {
@@ -166,18 +245,32 @@ fn as_number(value: &Value) -> f64 {
     }
 }
 
-fn dictionary(input: &str, categories: &[String]) -> Result<HashMap<Box<str>, u32>, InferenceError> {
-    let coded = categories.iter().zip(0_u32..);
-    let codes: HashMap<Box<str>, u32> = coded.map(|(it, code)| (it.as_str().into(), code)).collect();
-    if codes.len() == categories.len() {
-        Ok(codes)
-    } else {
-        Err(damaged(format!("input `{input}` has a category twice")))
+impl Dictionary {
+    fn new(input: &str, categories: &[String]) -> Result<Self, InferenceError> {
+        let coded = || categories.iter().zip(0_u32..);
+        let texts: HashMap<Box<str>, u32, FxBuildHasher> =
+            coded().map(|(it, code)| (it.as_str().into(), code)).collect();
+        if texts.len() != categories.len() {
+            return Err(damaged(format!("input `{input}` has a category twice")));
+        }
+        let spelled = |(text, code): (&String, u32)| {
+            let integer: i64 = text.parse().ok()?;
+            (integer.to_string() == *text).then_some((integer, code))
+        };
+        Ok(Self {
+            texts,
+            integers: coded().filter_map(spelled).collect(),
+            other: categories.len() as f64,
+        })
     }
-}
 
-fn code(codes: &HashMap<Box<str>, u32>, text: &str) -> f64 {
-    codes.get(text).map_or(codes.len() as f64, |&it| f64::from(it))
+    fn code(&self, text: &str) -> f64 {
+        self.texts.get(text).map_or(self.other, |&it| f64::from(it))
+    }
+
+    fn code_of_integer(&self, integer: i64) -> f64 {
+        self.integers.get(&integer).map_or(self.other, |&it| f64::from(it))
+    }
 }
 
 fn damaged(reason: String) -> InferenceError {
@@ -200,7 +293,7 @@ mod tests {
         };
         let encoder = Encoder { inputs: vec![encoding] }.compile(&[input])?;
         let mut out = [0.0];
-        encoder.encode_into(&[value], &mut out)?;
+        encoder.encode_into(&vec![value], &mut out)?;
         Ok(out[0])
     }
 
@@ -219,6 +312,44 @@ mod tests {
             assert_eq!(encode(DataType::String, plan(), value).unwrap(), expected);
         }
         assert!(encode(DataType::String, plan(), Value::Null).unwrap().is_nan());
+    }
+
+    #[test]
+    fn categories_of_other_types_are_found_by_what_they_print() {
+        let of = |texts: &[&str]| InputEncoding::Category {
+            categories: texts.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        let cases = [
+            (DataType::Int64, of(&["7", "-3", "007"]), Value::Int(7), 0.0),
+            (DataType::Int64, of(&["7", "-3", "007"]), Value::Int(-3), 1.0),
+            (DataType::Int64, of(&["007"]), Value::Int(7), 1.0),
+            (DataType::Int64, of(&["7", "-3"]), Value::text(" -3 "), 1.0),
+            (DataType::Boolean, of(&["true", "false"]), Value::Bool(false), 1.0),
+            (DataType::Boolean, of(&["true"]), Value::text("TRUE"), 0.0),
+            (DataType::Double, of(&["0.5"]), Value::Float(0.5), 0.0),
+        ];
+        for (data_type, encoding, value, expected) in cases {
+            assert_eq!(encode(data_type, encoding, value.clone()).unwrap(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn zero_is_missing_where_the_encoding_says_so() {
+        for (value, missing) in [
+            (0.0, true),
+            (-0.0, true),
+            (1e-35, true),
+            (1.1e-35, false),
+            (-2.0, false),
+        ] {
+            let got = encode(DataType::Double, InputEncoding::NonZero, Value::Float(value)).unwrap();
+            assert_eq!(got.is_nan(), missing, "{value}: {got}");
+        }
+        assert!(
+            encode(DataType::Double, InputEncoding::NonZero, Value::text("0"))
+                .unwrap()
+                .is_nan()
+        );
     }
 
     #[test]
@@ -241,20 +372,6 @@ mod tests {
                     .unwrap()
                     .is_nan()
             );
-        }
-    }
-
-    #[test]
-    fn a_zero_is_missing_where_the_model_takes_it_so() {
-        for (value, is_missing) in [
-            (0.0, true),
-            (-0.0, true),
-            (1e-35, true),
-            (-1e-36, true),
-            (1.1e-35, false),
-        ] {
-            let got = encode(DataType::Double, InputEncoding::NonZero, Value::Float(value)).unwrap();
-            assert_eq!(got.is_nan(), is_missing, "{value:e}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! A small valid package for the tests of other crates: a fixed linear churn model over a view.
 
+mod shapes;
+
 use std::collections::BTreeMap;
 
 use foretell_features::{DataType, RequestColumn, Span, Timestamp, Value};
@@ -16,6 +18,7 @@ use crate::manifest::{
 use crate::model::{Model, RowPredictor};
 use crate::preprocessing::{Encoder, InputEncoding};
 use crate::tree::Link;
+pub use shapes::{tiny_quantile_package, tiny_segment_package, tiny_species_package};
 
 /// The package `churn`: inputs `orders_90d` (int64), `spend_90d` (double) and `plan` (text: basic, pro) of view `purchases`
 /// for entity `customer` (key `customer_id`, text), decision levels high 0.7 / medium 0.4 / low 0, `POST /api/predict/churn`.
@@ -61,7 +64,6 @@ pub fn tiny_derived_package() -> PackageFiles {
 
 fn package(manifest: Manifest, linear: Linear) -> PackageFiles {
     let width = manifest.inputs.len();
-    let model = Model::assemble(manifest, RowPredictor::linear(linear)).expect("the parts fit each other");
     let row = |orders: Value, spend: Value, plan: Value| {
         let mut row = vec![orders, spend, plan];
         row.resize(width, Value::Float(25.0));
@@ -72,6 +74,11 @@ fn package(manifest: Manifest, linear: Linear) -> PackageFiles {
         row(Value::Int(5), Value::Float(120.5), Value::text("pro")),
         row(Value::Null, Value::Null, Value::text("platinum")),
     ];
+    package_of(manifest, RowPredictor::linear(linear), rows)
+}
+
+fn package_of(manifest: Manifest, predictor: RowPredictor, rows: Vec<Vec<Value>>) -> PackageFiles {
+    let model = Model::assemble(manifest, predictor).expect("the parts fit each other");
     let golden = Golden::record(&model, rows).expect("the rows fit the inputs");
     let (name, bytes) = model.predictor_file().expect("it is a row model");
     PackageFiles::from([

@@ -242,6 +242,10 @@ impl Predictor for TreeEnsemble {
         Ok(())
     }
 
+    fn predict_row_into(&self, row: &[f64], out: &mut [f64]) -> Result<(), InferenceError> {
+        self.raw_row_into(row, out)
+    }
+
     fn contributions(&self, x: &FeatureMatrix, row: usize, output: usize) -> Result<Vec<f64>, InferenceError> {
         self.contributions_row(x.row(row), output)
     }

@@ -47,12 +47,14 @@ pub const FORECAST_METRICS: [&str; 13] = [
 ];
 
 /// Parts of a prediction by the name that an endpoint's answer uses.
-pub const ANSWER_FIELDS: [(&str, AnswerField); 13] = [
+pub const ANSWER_FIELDS: [(&str, AnswerField); 15] = [
     ("value", AnswerField::Value),
     ("lower", AnswerField::Lower),
     ("upper", AnswerField::Upper),
     ("interval", AnswerField::Interval),
     ("score_100", AnswerField::Score100),
+    ("class", AnswerField::Class),
+    ("probabilities", AnswerField::Probabilities),
     ("decision.level", AnswerField::Level),
     ("decision.recommendations", AnswerField::Recommendations),
     ("decision.recommendation", AnswerField::Recommendation),

@@ -113,7 +113,8 @@ impl ServeError {
                 InferenceError::MissingFile { .. }
                 | InferenceError::Damaged { .. }
                 | InferenceError::Format { .. }
-                | InferenceError::Golden { .. },
+                | InferenceError::Golden { .. }
+                | InferenceError::GoldenLevel { .. },
             ) => (StatusCode::SERVICE_UNAVAILABLE, tonic::Code::Unavailable),
             Self::Inference(_) => (StatusCode::BAD_REQUEST, tonic::Code::InvalidArgument),
             Self::Offline(_) | Self::PortInUse { .. } | Self::Address { .. } | Self::Internal(_) => {

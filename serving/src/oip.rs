@@ -1,8 +1,8 @@
 //! The Open Inference Protocol without its two wires: tensors in, the one predict path, tensors out.
 //!
 //! Inputs are the model's columns by name, or one dense `features` tensor where all of them are numbers, or the key columns
-//! of the entity or series. Outputs are the answer's fields, [n, 1], and for forecasts `value`, `lower` and `upper`,
-//! [n, horizon]. `status` says how each row fared; a row that was not scored is NaN (null in JSON).
+//! of the entity or series. Outputs are the answer's fields, [n, 1]; `probabilities`, [n, classes]; and for forecasts `value`,
+//! `lower` and `upper`, [n, horizon]. `status` says how each row fared; a row that was not scored is NaN (null in JSON).
 
 mod tensor;
 
@@ -57,6 +57,18 @@ pub(crate) fn platform(manifest: &Manifest) -> String {
     format!("foretell_{}", manifest.algorithm)
 }
 
+/// What metadata says beside inputs and outputs; `classes` in the order of `probabilities`.
+pub(crate) fn properties(servable: &Servable) -> serde_json::Map<String, serde_json::Value> {
+    let manifest = servable.manifest();
+    let mut properties = serde_json::Map::new();
+    properties.insert("task".to_owned(), manifest.task.to_string().into());
+    properties.insert("digest".to_owned(), servable.digest.clone().into());
+    if !manifest.classes.is_empty() {
+        properties.insert("classes".to_owned(), manifest.classes.clone().into());
+    }
+    properties
+}
+
 /// The inputs as metadata lists them.
 pub(crate) fn described_inputs(manifest: &Manifest) -> Vec<Described> {
     let column = |name: &str, data_type| Described {
@@ -88,12 +100,15 @@ pub(crate) fn described_inputs(manifest: &Manifest) -> Vec<Described> {
 
 /// The outputs as metadata lists them.
 pub(crate) fn described_outputs(manifest: &Manifest) -> Vec<Described> {
-    let forecast = manifest.series.as_ref();
-    let width = forecast.map_or(1, |it| i64::try_from(it.horizon).unwrap_or(-1));
+    let width = |field: AnswerField| match (&manifest.series, field) {
+        (Some(forecast), _) => forecast.horizon,
+        (None, AnswerField::Probabilities) => manifest.classes.len(),
+        (None, _) => 1,
+    };
     let field = |it: Output| Described {
+        shape: vec![-1, i64::try_from(width(it.field)).unwrap_or(-1)],
         name: it.name,
         datatype: field_type(it.field),
-        shape: vec![-1, width],
     };
     let status = Described {
         name: STATUS.to_owned(),
@@ -116,7 +131,11 @@ pub(crate) async fn infer(
     let rows = rows_of(&request.inputs, manifest)?;
     let asked = ask(&servable, rows, &request)?;
     let response = service.predict_with(&servable, asked).await?;
-    let tensors = wanted.iter().map(|it| output(it, &response.predictions)).collect();
+    let n_classes = servable.classes.len();
+    let tensors = wanted
+        .iter()
+        .map(|it| output(it, &response.predictions, n_classes))
+        .collect();
     Ok((response, tensors))
 }
 
@@ -219,6 +238,12 @@ fn outputs(manifest: &Manifest) -> Vec<Output> {
         return manifest.outputs.clone();
     }
     let mut outputs = vec![plain("value", AnswerField::Value)];
+    if !manifest.classes.is_empty() {
+        outputs.push(plain("class", AnswerField::Class));
+    }
+    if manifest.task == Task::MulticlassClassification {
+        outputs.push(plain("probabilities", AnswerField::Probabilities));
+    }
     if manifest.conformal.is_some() {
         outputs.extend([plain("lower", AnswerField::Lower), plain("upper", AnswerField::Upper)]);
     }
@@ -252,7 +277,7 @@ fn wanted_outputs(manifest: &Manifest, names: &[String]) -> Result<Vec<Option<Ou
     names.iter().map(find).collect()
 }
 
-fn output(output: &Option<Output>, predictions: &[Prediction]) -> Tensor {
+fn output(output: &Option<Output>, predictions: &[Prediction], n_classes: usize) -> Tensor {
     let Some(output) = output else {
         return status(predictions);
     };
@@ -272,6 +297,17 @@ fn output(output: &Option<Output>, predictions: &[Prediction]) -> Tensor {
             name,
             shape: vec![n as i64, horizon as i64],
             data,
+        };
+    }
+    if output.field == AnswerField::Probabilities {
+        let row = |it: &Prediction| -> Vec<f64> {
+            let of = |at: usize| it.probabilities.get(at).map_or(f64::NAN, |it| it.1);
+            (0..n_classes).map(of).collect()
+        };
+        return Tensor {
+            name,
+            shape: vec![n as i64, n_classes as i64],
+            data: TensorData::Doubles(predictions.iter().flat_map(row).collect()),
         };
     }
     let data = match field_type(output.field) {
@@ -325,9 +361,12 @@ fn text(field: AnswerField, prediction: &Prediction) -> String {
 
 fn field_type(field: AnswerField) -> &'static str {
     match field {
-        AnswerField::Value | AnswerField::Lower | AnswerField::Upper | AnswerField::Score100 | AnswerField::Total => {
-            "FP64"
-        }
+        AnswerField::Value
+        | AnswerField::Lower
+        | AnswerField::Upper
+        | AnswerField::Score100
+        | AnswerField::Probabilities
+        | AnswerField::Total => "FP64",
         _ => "BYTES",
     }
 }

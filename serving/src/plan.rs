@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use foretell_features::expression::Resolved;
 use foretell_features::{DataType, EntityKey, Expression, Span, Status, Timestamp, Value};
-use foretell_inference::{InferenceError, Manifest};
+use foretell_inference::{InferenceError, Manifest, RawRow};
 
 use crate::error::{ServeError, hint};
 use crate::request::Row;
@@ -62,6 +62,22 @@ pub(crate) struct Frame {
     pub(crate) found: Vec<Found>,
     /// Request values that count but were not sent; they are null.
     pub(crate) unsent: Vec<usize>,
+}
+
+/// The inputs of a model in a frame.
+pub(crate) struct Inputs<'a> {
+    slots: &'a [usize],
+    values: &'a [Value],
+}
+
+impl RawRow for Inputs<'_> {
+    fn width(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn value(&self, input: usize) -> &Value {
+        &self.values[self.slots[input]]
+    }
 }
 
 /// How a stored feature was found.
@@ -140,9 +156,12 @@ impl RowPlan {
         &self.slots[slot]
     }
 
-    /// The model's inputs from a full frame.
-    pub(crate) fn inputs_of(&self, frame: &Frame) -> Vec<Value> {
-        self.inputs.iter().map(|&slot| frame.values[slot].clone()).collect()
+    /// The model's inputs where they lie in a full frame.
+    pub(crate) fn inputs_of<'a>(&'a self, frame: &'a Frame) -> Inputs<'a> {
+        Inputs {
+            slots: &self.inputs,
+            values: &frame.values,
+        }
     }
 
     /// Whether the row is a whole key with nothing but request values beside it.

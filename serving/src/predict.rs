@@ -183,6 +183,8 @@ fn answer(servable: &Servable, plan: &RowPlan, row: RowPrediction, frame: &Frame
         .filter(|it| it.1.status != Status::Present);
     Prediction {
         value: Some(row.value),
+        class: row.class,
+        probabilities: servable.classes.iter().cloned().zip(row.probabilities).collect(),
         lower: row.lower,
         upper: row.upper,
         decision: row.decision,

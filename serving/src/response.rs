@@ -1,6 +1,7 @@
 //! What the native API answers (DESIGN §7), as serde types.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use foretell_features::{Status, Timestamp, Value};
 use foretell_inference::Decision;
@@ -52,6 +53,12 @@ pub struct Prediction {
     /// Calibrated probability, or the expected number. Forecasts have steps instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
+    /// The most probable class, where classes have names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Arc<str>>,
+    /// The probability of each class, in the order of the model's outputs.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
+    pub probabilities: Vec<(Arc<str>, f64)>,
     /// Lower end of the interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lower: Option<f64>,
@@ -60,7 +67,7 @@ pub struct Prediction {
     pub upper: Option<f64>,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub decision: Option<Decision>,
+    pub decision: Option<Arc<Decision>>,
     /// Strongest first; as many as `explain` asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<ReasonAnswer>,
@@ -148,7 +155,7 @@ impl From<Refusal> for Prediction {
     }
 }
 
-fn as_map<S: Serializer>(parts: &[(String, Vec<f64>)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_map<K: Serialize, V: Serialize, S: Serializer>(parts: &[(K, V)], serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(parts.len()))?;
     for (name, values) in parts {
         map.serialize_entry(name, values)?;

@@ -1,5 +1,7 @@
 //! A version of a model, loaded and warmed: what answers requests until another takes its place.
 
+use std::sync::Arc;
+
 use foretell_inference::{Manifest, Model, PackageFiles, Task};
 use foretell_registry::{ModelVersion, Registry};
 
@@ -14,6 +16,8 @@ pub struct Servable {
     pub(crate) version: u64,
     pub(crate) digest: String,
     pub(crate) model: Model,
+    /// Names of the classes, shared by all answers.
+    pub(crate) classes: Vec<Arc<str>>,
     /// `None` for forecasts.
     pub(crate) rows: Option<RowSide>,
 }
@@ -56,11 +60,13 @@ impl Servable {
             }
         };
         let (name, digest) = (version.model.clone(), version.digest.to_string());
+        let classes = manifest.classes.iter().map(|it| it.as_str().into()).collect();
         Ok(Self {
             name,
             version: version.version,
             digest,
             model,
+            classes,
             rows,
         })
     }

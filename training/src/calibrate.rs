@@ -1,11 +1,14 @@
 //! Fits calibrations on predictions of rows that the predictor did not fit, and chooses by log loss on rows the calibration
 //! did not fit either.
 
+mod beta;
+
 use foretell_inference::Calibration;
 use foretell_inference::calibration::{logit, sigmoid};
 
 use crate::metrics::log_loss;
 use crate::split::row_hash;
+use beta::beta;
 
 /// Isotonic maps follow the data closely; with fewer positives they follow its noise.
 const MIN_POSITIVES_ISOTONIC: usize = 1000;
@@ -20,7 +23,7 @@ type FitMap = fn(&[f64], &[f64]) -> Calibration;
 /// The calibration that lowers the log loss most on rows it did not fit; the identity where none does.
 pub fn choose(p: &[f64], y: &[f64]) -> Calibration {
     let positives = y.iter().filter(|&&it| it == 1.0).count();
-    let mut fits: Vec<FitMap> = vec![platt];
+    let mut fits: Vec<FitMap> = vec![platt, beta];
     if positives >= MIN_POSITIVES_ISOTONIC {
         fits.push(isotonic);
     }
@@ -39,6 +42,7 @@ pub fn held_out(p: &[f64], y: &[f64], calibration: &Calibration) -> Vec<f64> {
     match calibration {
         Calibration::Identity => p.to_vec(),
         Calibration::Platt { .. } => cross_fitted(p, y, platt),
+        Calibration::Beta { .. } => cross_fitted(p, y, beta),
         Calibration::Isotonic { .. } => cross_fitted(p, y, isotonic),
     }
 }
@@ -172,7 +176,7 @@ mod tests {
     use super::*;
 
     /// Scores `s` whose true probability is `truth(s)`, and labels drawn evenly from it.
-    fn rows(n: usize, truth: fn(f64) -> f64) -> (Vec<f64>, Vec<f64>) {
+    pub(super) fn rows(n: usize, truth: impl Fn(f64) -> f64) -> (Vec<f64>, Vec<f64>) {
         let p: Vec<f64> = (0..n).map(|it| (it as f64 + 0.5) / n as f64).collect();
         let mut carried = 0.0;
         let label = |&p: &f64| {
@@ -201,6 +205,18 @@ mod tests {
     }
 
     #[test]
+    fn scores_that_are_bent_at_one_end_only_get_a_beta_map() {
+        let bent = |it: f64| 1.0 / (1.0 + (1.0 - it).powf(2.5) / it.powf(0.4));
+        let (p, y) = rows(1500, bent);
+        let map = choose(&p, &y);
+        assert!(matches!(map, Calibration::Beta { .. }), "{map:?}");
+        for score in [0.05, 0.3, 0.7, 0.95] {
+            let (got, truth) = (map.apply(score), bent(score));
+            assert!((got - truth).abs() < 0.03, "{score}: {got} is not {truth}");
+        }
+    }
+
+    #[test]
     fn with_many_positives_any_rising_map_is_learned() {
         let (p, y) = rows(6000, |it| if it < 0.5 { 0.1 } else { 0.6 });
         let map = choose(&p, &y);
@@ -225,7 +241,7 @@ mod tests {
             (vec![0.1, 0.2, 0.8, 0.9], vec![0.0, 0.0, 1.0, 1.0]),
             (vec![0.3; 4], vec![0.0, 1.0, 0.0, 1.0]),
         ] {
-            for map in [platt(&p, &y), isotonic(&p, &y), choose(&p, &y)] {
+            for map in [platt(&p, &y), beta(&p, &y), isotonic(&p, &y), choose(&p, &y)] {
                 assert!((0.0..=1.0).contains(&map.apply(0.5)), "{map:?}");
             }
         }

@@ -1,6 +1,7 @@
 //! Fits split-conformal intervals from predictions of rows that the predictor did not fit.
 
 use foretell_inference::Conformal;
+use foretell_inference::conformal::Said;
 
 /// Outcomes per bin of the prediction: enough for both tails of a 95 % interval, with some to spare.
 const ROWS_PER_BIN: usize = 150;
@@ -24,9 +25,10 @@ pub fn fit(p: &[f64], y: &[f64], lower_bound: Option<f64>) -> Conformal {
         scale_floor,
         scale_slope: 1.0,
         lower_bound,
+        ..Conformal::default()
     };
     for (&p, &y) in p.iter().zip(y) {
-        let score = conformal.score(p, y);
+        let score = conformal.score(Said::value(p), y);
         let bin = conformal.bin(p);
         conformal.scores[bin].push(score);
     }

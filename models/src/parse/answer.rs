@@ -147,6 +147,9 @@ fn absent(field: AnswerField, task: Task, decides: bool) -> Option<String> {
         AnswerField::Steps | AnswerField::Total | AnswerField::Components if task != Task::Forecast => {
             Some(format!("only a forecast has it, this model is `{named}`"))
         }
+        AnswerField::Class | AnswerField::Probabilities if task != Task::MulticlassClassification => {
+            Some(format!("only a multiclass model has it, this model is `{named}`"))
+        }
         AnswerField::Score100 if task != Task::BinaryClassification => {
             Some(format!("only a probability has it, this model is `{named}`"))
         }

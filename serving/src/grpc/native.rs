@@ -1,5 +1,6 @@
 //! `foretell.v1.PredictionService`: the native API in protobuf.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use foretell_features::Value;
@@ -119,8 +120,8 @@ fn prediction(it: Prediction) -> pb::Prediction {
         lower: it.lower,
         upper: it.upper,
         decision: it.decision.map(|it| pb::Decision {
-            level: it.level,
-            recommendations: it.recommendations,
+            level: it.level.clone(),
+            recommendations: it.recommendations.clone(),
         }),
         reasons: reasons.collect(),
         statuses: it
@@ -139,6 +140,15 @@ fn prediction(it: Prediction) -> pb::Prediction {
             .into_iter()
             .map(|(name, values)| pb::Component { name, values })
             .collect(),
+        class: it.class.map(|it| it.to_string()),
+        probabilities: it.probabilities.into_iter().map(class_probability).collect(),
+    }
+}
+
+fn class_probability((class, probability): (Arc<str>, f64)) -> pb::ClassProbability {
+    pb::ClassProbability {
+        class: class.to_string(),
+        probability,
     }
 }
 

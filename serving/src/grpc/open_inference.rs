@@ -1,5 +1,6 @@
 //! `inference.GRPCInferenceService`: the Open Inference Protocol's core. Answers are raw: a popular client reads nothing else.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use foretell_features::Value;
@@ -14,6 +15,7 @@ use super::inference::model_metadata_response::TensorMetadata;
 use crate::error::ServeError;
 use crate::metrics::Route;
 use crate::oip::{self, Described, InferRequest, Tensor, TensorData};
+use crate::servable::Servable;
 use crate::server::Limits;
 use crate::service::PredictService;
 
@@ -70,7 +72,7 @@ impl GrpcInferenceService for OpenInference {
             platform: oip::platform(manifest),
             inputs: oip::described_inputs(manifest).into_iter().map(metadata).collect(),
             outputs: oip::described_outputs(manifest).into_iter().map(metadata).collect(),
-            properties: [("digest".to_owned(), servable.digest.clone())].into(),
+            properties: properties(&servable),
             name,
         }))
     }
@@ -175,6 +177,16 @@ fn parameter(choice: ParameterChoice) -> Value {
         ParameterChoice::DoubleParam(it) => Value::Float(it),
         ParameterChoice::Uint64Param(it) => i64::try_from(it).map_or(Value::Float(it as f64), Value::Int),
     }
+}
+
+/// The same as over REST, lists as JSON text.
+fn properties(servable: &Servable) -> HashMap<String, String> {
+    let text = |it: serde_json::Value| match it {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let all = oip::properties(servable);
+    all.into_iter().map(|(name, it)| (name, text(it))).collect()
 }
 
 fn metadata(it: Described) -> TensorMetadata {

@@ -234,6 +234,14 @@ pub(crate) fn field_of(field: AnswerField, prediction: &Prediction) -> Tree {
         AnswerField::Upper => json!(prediction.upper),
         AnswerField::Interval => json!([prediction.lower, prediction.upper]),
         AnswerField::Score100 => json!(prediction.value.map(|it| (it * 100.0).round() as i64)),
+        AnswerField::Class => json!(prediction.class),
+        AnswerField::Probabilities => json!(
+            prediction
+                .probabilities
+                .iter()
+                .map(|(class, it)| (class.to_string(), json!(it)))
+                .collect::<Map<_, _>>()
+        ),
         AnswerField::Level => json!(decision.map(|it| &it.level)),
         AnswerField::Recommendations => json!(decision.map(|it| &it.recommendations)),
         AnswerField::Recommendation => json!(decision.and_then(|it| it.recommendations.first())),

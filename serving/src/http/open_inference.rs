@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
-use serde_json::{Value as Tree, json};
+use serde_json::{Map, Value as Tree, json};
 
 use super::App;
 use super::body::{Body, Segments};
@@ -39,7 +39,7 @@ struct ModelAnswer {
     platform: String,
     inputs: Vec<Described>,
     outputs: Vec<Described>,
-    properties: Tree,
+    properties: Map<String, Tree>,
 }
 
 async fn server() -> Json<Tree> {
@@ -71,7 +71,7 @@ async fn model(State(app): State<App>, path: Segments) -> Result<Json<ModelAnswe
         platform: oip::platform(manifest),
         inputs: oip::described_inputs(manifest),
         outputs: oip::described_outputs(manifest),
-        properties: json!({ "task": manifest.task, "digest": servable.digest }),
+        properties: oip::properties(&servable),
         name,
     }))
 }

@@ -1,6 +1,7 @@
 //! gRPC on a socket: the native service, the Open Inference Protocol, health.
 
 use axum::Router;
+use foretell_inference::PackageFiles;
 use foretell_inference::testing::tiny_churn_package;
 use foretell_serving::grpc::foretell_v1::prediction_service_client::PredictionServiceClient;
 use foretell_serving::grpc::foretell_v1::{PredictRequest, Row, Value, value::Kind};
@@ -159,7 +160,11 @@ async fn no_answer_waits_for_an_acknowledgement() {
 }
 
 pub(crate) async fn server() -> RunningServer {
-    let (dependencies, _) = dependencies(&[tiny_churn_package()]).await;
+    server_of(&[tiny_churn_package()]).await
+}
+
+pub(crate) async fn server_of(packages: &[PackageFiles]) -> RunningServer {
+    let (dependencies, _) = dependencies(packages).await;
     let settings = ServerSettings {
         http: "127.0.0.1:0".into(),
         grpc: Some("127.0.0.1:0".into()),
