@@ -13,8 +13,10 @@ pub mod golden;
 pub mod import;
 pub mod linear;
 pub mod manifest;
+pub mod mlflow;
 pub mod model;
 pub mod onnx;
+pub mod packaging;
 pub mod predictor;
 pub mod preprocessing;
 pub mod sampling;
@@ -31,7 +33,8 @@ pub use golden::{Golden, GoldenRow};
 pub use import::{Imported, ImportedInput, Source};
 pub use linear::{Linear, LinearTerm};
 pub use manifest::{
-    FeaturePlan, FeatureRead as PlannedRead, Input, Lineage, Manifest, Output, PackageFiles, PlannedDerived, Task,
+    FeaturePlan, FeatureRead as PlannedRead, ImportedFrom, Input, Lineage, Manifest, Output, PackageFiles,
+    PlannedDerived, Task,
 };
 pub use model::{Model, PredictOptions, Reason, RowPrediction, RowPredictor, SeriesPrediction, Step};
 pub use predictor::{Forecaster, Predictor};

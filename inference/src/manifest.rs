@@ -162,6 +162,24 @@ pub struct Lineage {
     pub n_test: usize,
     /// Whether the same inputs give the same bytes.
     pub reproducible: bool,
+    /// Where a model that was not trained here came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<ImportedFrom>,
+}
+
+/// The origin of an imported model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedFrom {
+    /// The library, with its version where the file said it, `xgboost 3.0.2`.
+    pub origin: String,
+    /// The file's name.
+    pub file: String,
+    /// Its SHA-256, `sha256:..`.
+    pub sha256: String,
+    /// Where the golden rows are from.
+    pub golden: String,
+    /// Whether the file says how many training rows reached each node, so that reasons are relative to the training rows.
+    pub reasons_by_cover: bool,
 }
 
 impl Manifest {

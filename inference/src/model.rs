@@ -199,9 +199,14 @@ impl Model {
         &self.manifest
     }
 
-    /// The predictor of rows in its file form, name and bytes; `None` for forecasts.
-    pub fn predictor_file(&self) -> Option<(String, Vec<u8>)> {
-        self.row_predictor().map(|it| it.predictor.to_file())
+    /// The predictor of rows in its file form, names and bytes; none for forecasts.
+    pub fn predictor_files(&self) -> Vec<(String, Vec<u8>)> {
+        let files = |it: &RowPredictor| {
+            let mut files = vec![it.predictor.to_file()];
+            files.extend(it.predictor.more_files());
+            files
+        };
+        self.row_predictor().map(files).unwrap_or_default()
     }
 
     /// The predictor of rows; `None` for forecasts.
@@ -322,7 +327,7 @@ impl Model {
     }
 
     /// Encodes the rows that can be; the others keep their place in the list of results only.
-    fn encode<R: RawRow>(&self, rows: &[R]) -> (FeatureMatrix, Vec<Result<(), InferenceError>>) {
+    pub(crate) fn encode<R: RawRow>(&self, rows: &[R]) -> (FeatureMatrix, Vec<Result<(), InferenceError>>) {
         let width = self.manifest.inputs.len();
         let mut x = FeatureMatrix::with_capacity(width, rows.len());
         let mut buffer = vec![0.0; width];

@@ -80,12 +80,12 @@ fn package(manifest: Manifest, linear: Linear) -> PackageFiles {
 fn package_of(manifest: Manifest, predictor: RowPredictor, rows: Vec<Vec<Value>>) -> PackageFiles {
     let model = Model::assemble(manifest, predictor).expect("the parts fit each other");
     let golden = Golden::record(&model, rows).expect("the rows fit the inputs");
-    let (name, bytes) = model.predictor_file().expect("it is a row model");
-    PackageFiles::from([
+    let mut files = PackageFiles::from([
         (MANIFEST_FILE.to_owned(), model.manifest().to_bytes()),
-        (name, bytes),
         (GOLDEN_FILE.to_owned(), golden.to_bytes()),
-    ])
+    ]);
+    files.extend(model.predictor_files());
+    files
 }
 
 fn predictor(intercept: f64) -> Linear {
@@ -210,6 +210,7 @@ fn lineage(data: &str) -> Lineage {
         n_train: 100,
         n_test: 25,
         reproducible: true,
+        imported: None,
     }
 }
 

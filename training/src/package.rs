@@ -93,7 +93,7 @@ pub fn tabular_package(
         (STATISTICS_FILE.to_owned(), to_json(&statistics)),
         (IMPORTANCE_FILE.to_owned(), to_json(&importances)),
     ]);
-    files.extend(model.predictor_file());
+    files.extend(model.predictor_files());
     Ok((files, importances))
 }
 
@@ -148,6 +148,7 @@ fn lineage(origin: &Origin, n_train: usize, n_test: usize) -> Lineage {
         n_train,
         n_test,
         reproducible: true,
+        imported: None,
     }
 }
 

@@ -98,7 +98,13 @@ fn lineage(request: &ReproduceRequest<'_>) -> Result<Lineage, TrainError> {
     let manifest = request.files.get(MANIFEST_FILE).ok_or_else(without)?;
     let manifest: Manifest = serde_json::from_slice(manifest)
         .map_err(|error| refuse(format!("its {MANIFEST_FILE} cannot be read: {error}")))?;
-    Ok(manifest.lineage)
+    match &manifest.lineage.imported {
+        None => Ok(manifest.lineage),
+        Some(from) => Err(refuse(format!(
+            "it was imported from {} (`{}`), not trained here",
+            from.origin, from.file
+        ))),
+    }
 }
 
 fn compared(recorded: &PackageFiles, again: &PackageFiles, lineage: &Lineage) -> Result<Reproduction, TrainError> {

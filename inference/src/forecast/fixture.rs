@@ -120,6 +120,7 @@ pub(super) fn manifest(series: SeriesSignature) -> Manifest {
             n_train: 6,
             n_test: 0,
             reproducible: true,
+            imported: None,
         },
     }
 }
