@@ -93,19 +93,17 @@ type ForestRoot = unsafe extern "C" fn(*const f64, *mut f64, c_int, c_int);
 
 /// The entry of an object that lleaves made: rows, results, first row, last row.
 pub(crate) struct Lleaves {
-    name: &'static str,
     root: ForestRoot,
     /// Keeps the function.
     _library: Library,
 }
 
 impl Lleaves {
-    pub(crate) fn open(path: &Path, name: &'static str) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let library = load(path)?;
         // SAFETY: the type is that of `get_entry_func_type` in lleaves.py, with its default of float64.
         let root = unsafe { function(&library, "forest_root") }?;
         Ok(Self {
-            name,
             root,
             _library: library,
         })
@@ -114,7 +112,7 @@ impl Lleaves {
 
 impl Contender for Lleaves {
     fn name(&self) -> String {
-        self.name.to_owned()
+        "lleaves".to_owned()
     }
 
     fn predict(&mut self, batch: &Batch, out: &mut [f64]) {

@@ -22,14 +22,7 @@ const TOLERANCE: f64 = 1e-5;
 const LARGE: usize = 65_536;
 const HOPELESS: f64 = 3.0;
 
-const PEERS: [&str; 6] = [
-    "LightGBM",
-    "XGBoost",
-    "ONNX Runtime",
-    "TL2cgen",
-    "lleaves",
-    "lleaves, one block",
-];
+const PEERS: [&str; 5] = ["LightGBM", "XGBoost", "ONNX Runtime", "TL2cgen", "lleaves"];
 
 /// Everything that was measured.
 #[derive(Default)]
@@ -102,10 +95,10 @@ impl Report {
             opened.push(("tl2cgen", compiled));
         }
         if threads == 1 && model.library == Library::LightGbm {
-            for (form, name) in [("lleaves", PEERS[4]), ("lleaves_row", PEERS[5])] {
-                let it = Lleaves::open(&file(&format!("{form}.so")), name).map(|it| Box::new(it) as _);
-                opened.push((form, it));
-            }
+            opened.push((
+                "lleaves",
+                Lleaves::open(&file("lleaves.so")).map(|it| Box::new(it) as _),
+            ));
         }
         let mut found = Vec::new();
         for (form, it) in opened {
