@@ -1,0 +1,11 @@
+//! `trees.bin`, its digest put right.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let file = foretell_fuzz::with_digest(bytes);
+    let read = foretell_fuzz::bounded(file.len(), || foretell_inference::TreeEnsemble::from_bytes(&file));
+    if let Some(trees) = foretell_fuzz::refuses_in_a_sentence(read) {
+        foretell_fuzz::use_trees(&trees);
+    }
+});

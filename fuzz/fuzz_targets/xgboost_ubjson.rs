@@ -1,0 +1,7 @@
+//! XGBoost's UBJSON models.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    foretell_fuzz::import_one("model.ubj", bytes);
+});
