@@ -53,11 +53,8 @@ impl Contender for Ours {
         match (self.evaluator, batch.n_rows()) {
             (None, 1) => out[0] = self.ensemble.raw_row(batch.rows.row(0)).expect("its width"),
             (None, _) => self.ensemble.predict_into(&batch.rows, out).expect("its width"),
-            (Some(evaluator), _) => batch
-                .rows
-                .rows()
-                .zip(out.chunks_exact_mut(1))
-                .for_each(|(row, out)| self.ensemble.raw_row_by(evaluator, row, out)),
+            (Some(evaluator), 1) => self.ensemble.raw_row_by(evaluator, batch.rows.row(0), out),
+            (Some(evaluator), _) => self.ensemble.raw_rows_by(evaluator, batch.rows.values(), out),
         }
     }
 

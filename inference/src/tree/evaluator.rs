@@ -64,6 +64,20 @@ impl TreeEnsemble {
         self.sum_part(evaluator, self.n_features(), row, out);
     }
 
+    /// The same for whole rows one after another, on this core.
+    ///
+    /// # Panics
+    /// When `out` is not as long as the outputs of all rows.
+    pub fn raw_rows_by(&self, evaluator: Evaluator, rows: &[f64], out: &mut [f64]) {
+        let n_rows = rows.len() / self.n_features();
+        assert_eq!(
+            out.len(),
+            n_rows * self.outputs.len(),
+            "one number for each output of a row"
+        );
+        self.sum_part(evaluator, self.n_features(), rows, out);
+    }
+
     /// The raw scores of some rows, on this core.
     #[inline]
     fn sum_part(&self, evaluator: Evaluator, width: usize, rows: &[f64], out: &mut [f64]) {
