@@ -5,6 +5,7 @@
 //! predictor answers what the library itself would answer for the same row, to 1e-6 of its size.
 
 mod budget;
+mod catboost;
 pub mod float32;
 mod layout;
 mod lightgbm;
@@ -132,6 +133,7 @@ pub fn import(files: &BTreeMap<String, Vec<u8>>, main: &str) -> Result<Imported,
         Source::LightgbmText => lightgbm::import(main, bytes),
         Source::XgboostJson => xgboost::import_json(main, bytes),
         Source::XgboostUbjson => xgboost::import_ubjson(main, bytes),
+        Source::CatboostJson => catboost::import(main, bytes),
         Source::Onnx => crate::onnx::import(main, bytes),
         other => Err(refused(main, format!("{other:?} cannot be read by this build"))),
     }

@@ -5,6 +5,8 @@ pub(super) struct Budget {
     n_bytes: usize,
     /// Words of category sets that are left.
     words: usize,
+    /// Nodes that are left, where a file does not list them one by one.
+    nodes: usize,
 }
 
 impl Budget {
@@ -13,6 +15,7 @@ impl Budget {
         Self {
             n_bytes,
             words: n_bytes.saturating_add(16_384),
+            nodes: n_bytes / 8 + 2_048,
         }
     }
 
@@ -26,6 +29,20 @@ impl Budget {
             "it counts {count} {what}, more than a file of {} bytes can have",
             self.n_bytes
         ))
+    }
+
+    /// Nodes that are about to be made.
+    pub(super) fn take_nodes(&mut self, count: usize) -> Result<(), String> {
+        let left = self.nodes.checked_sub(count);
+        self.nodes = left.ok_or_else(|| format!("more nodes than a file of {} bytes can have", self.n_bytes))?;
+        Ok(())
+    }
+
+    /// Words of sets that are about to be made.
+    pub(super) fn take_words(&mut self, count: usize) -> Result<(), String> {
+        let left = self.words.checked_sub(count);
+        self.words = left.ok_or_else(|| format!("more categories than a file of {} bytes can have", self.n_bytes))?;
+        Ok(())
     }
 
     /// A set of codes as bits.
