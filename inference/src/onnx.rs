@@ -6,17 +6,19 @@
 mod affine;
 mod columns;
 mod ensemble;
+mod export;
+mod graph;
 mod importer;
-#[allow(dead_code, reason = "the exporter writes")]
 mod proto;
 mod scores;
-#[allow(dead_code, reason = "the exporter writes")]
 mod wire;
 
 use crate::error::InferenceError;
 use crate::import::Imported;
+use crate::model::Model;
 use proto::{ModelView, any_tensor};
 
+pub use export::MISSING_TEXT;
 pub use proto::ElementType;
 
 /// What a graph takes and gives.
@@ -97,6 +99,16 @@ pub fn import(file: &str, bytes: &[u8]) -> Result<Imported, InferenceError> {
     };
     let model = ModelView::read(bytes).map_err(Refusal::Broken).map_err(named)?;
     importer::import(model, &shape.inputs, bytes.len()).map_err(named)
+}
+
+/// A model as one ONNX file that onnxruntime 1.20 or later runs: inputs by the package's names, `value`, and `lower` and `upper`
+/// of the 0.9 interval where the model has intervals; of several classes also `probabilities` and `class`; `level` where there
+/// is a decision. See [`MISSING_TEXT`] for what is missing.
+///
+/// # Errors
+/// `Request` with a sentence on the part that ONNX has no words for.
+pub fn export(model: &Model) -> Result<Vec<u8>, InferenceError> {
+    export::export(model)
 }
 
 /// Why a graph did not become a predictor of ours.

@@ -182,7 +182,7 @@ fn numbered_lists(node: NodeView<'_>, kind: &str) -> Result<Lists, Refusal> {
         (lists.nodes[at].yes, lists.nodes[at].no) = (yes, no);
     }
     let mut tree = None;
-    for &at in &order {
+    for (place, &at) in order.iter().enumerate() {
         if is_child[at as usize] {
             continue;
         }
@@ -193,6 +193,12 @@ fn numbered_lists(node: NodeView<'_>, kind: &str) -> Result<Lists, Refusal> {
             )));
         }
         let is_leaf = lists.nodes[at as usize].mode.is_none();
+        let tree_at = |place: usize| order.get(place).map(|&it| ids[it as usize].0);
+        let here = tree_at(place);
+        let is_alone = tree_at(place + 1) != here && (place == 0 || tree_at(place - 1) != here);
+        if is_leaf && !is_alone {
+            return Err(Refusal::broken("the nodes of a tree go in a circle"));
+        }
         lists.roots.push(if is_leaf {
             Child::Leaf(leaf_of[at as usize])
         } else {

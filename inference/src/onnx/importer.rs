@@ -53,7 +53,11 @@ pub(super) fn import(model: ModelView<'_>, inputs: &[GraphValue], n_bytes: usize
     tracer.held.clear();
     let scores = Rc::try_unwrap(scores).map_err(|_| Refusal::other("its answer is given twice"))?;
     let (name, version) = model.producer();
-    scores.imported(tracer.inputs, format!("onnx ({name} {version})").replace(" )", ")"))
+    let origin = match name {
+        "" => "onnx".to_owned(),
+        name => format!("onnx ({})", format!("{name} {version}").trim_end()),
+    };
+    scores.imported(tracer.inputs, origin)
 }
 
 /// What a tensor stands for.

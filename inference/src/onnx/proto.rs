@@ -228,11 +228,6 @@ impl<'a> ModelView<'a> {
     pub(crate) fn has_functions(self) -> bool {
         self.0.messages(25).next().is_some()
     }
-
-    /// Key and value of its metadata.
-    pub(crate) fn metadata(self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.0.messages(14).map(|it| (it.text(1), it.text(2)))
-    }
 }
 
 fn is_graph(it: Message<'_>, depth: usize) -> bool {
@@ -309,10 +304,6 @@ impl<'a> NodeView<'a> {
 
     pub(crate) fn outputs(self) -> impl Iterator<Item = &'a str> {
         self.0.texts(2)
-    }
-
-    pub(crate) fn name(self) -> &'a str {
-        self.0.text(3)
     }
 
     pub(crate) fn operator(self) -> &'a str {

@@ -122,6 +122,11 @@ impl Writer {
         self.bytes(number, &value.bytes);
     }
 
+    /// All fields of another message after those of this one.
+    pub(crate) fn append(&mut self, other: Writer) {
+        self.bytes.extend_from_slice(&other.bytes);
+    }
+
     /// A packed list of integers.
     pub(crate) fn ints(&mut self, number: u32, values: impl IntoIterator<Item = i64>) {
         let mut packed = Writer::default();
