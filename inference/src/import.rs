@@ -135,6 +135,7 @@ pub fn import(files: &BTreeMap<String, Vec<u8>>, main: &str) -> Result<Imported,
         Source::XgboostUbjson => xgboost::import_ubjson(main, bytes),
         Source::CatboostJson => catboost::import(main, bytes),
         Source::Onnx => crate::onnx::import(main, bytes),
+        Source::Safetensors => crate::network::import(files, main),
         other => Err(refused(main, format!("{other:?} cannot be read by this build"))),
     }
 }

@@ -6,7 +6,9 @@ use super::{damaged, file};
 use crate::error::InferenceError;
 use crate::linear::{LINEAR_FILE, Linear};
 use crate::manifest::{MANIFEST_FILE, Manifest, PackageFiles};
+use crate::network::{NETWORK_FILE, Network, WEIGHTS_FILE};
 use crate::predictor::Predictor;
+use crate::sampling::{BACKGROUND_FILE, Background};
 use crate::tree::{Link, TREES_FILE, TreeEnsemble};
 
 /// A predictor of rows with its link.
@@ -35,6 +37,14 @@ impl RowPredictor {
         Self {
             link: trees.link(),
             predictor: Box::new(trees),
+        }
+    }
+
+    /// A network.
+    pub fn network(network: Network) -> Self {
+        Self {
+            link: network.link(),
+            predictor: Box::new(network),
         }
     }
 
@@ -67,7 +77,19 @@ impl RowPredictor {
     }
 
     pub(super) fn load(name: &str, files: &PackageFiles) -> Result<Self, InferenceError> {
+        let mut loaded = Self::load_arithmetic(name, files)?;
+        if let Some(bytes) = files.get(BACKGROUND_FILE) {
+            loaded.predictor.explain_against(Background::from_bytes(bytes)?)?;
+        }
+        Ok(loaded)
+    }
+
+    fn load_arithmetic(name: &str, files: &PackageFiles) -> Result<Self, InferenceError> {
         match name {
+            NETWORK_FILE => {
+                let network = Network::from_files(file(files, NETWORK_FILE)?, file(files, WEIGHTS_FILE)?)?;
+                Ok(Self::network(network))
+            }
             LINEAR_FILE => Ok(Self::linear(Linear::from_bytes(file(files, LINEAR_FILE)?)?)),
             TREES_FILE => Ok(Self::trees(TreeEnsemble::from_bytes(file(files, TREES_FILE)?)?)),
             other => Err(damaged(
@@ -77,10 +99,10 @@ impl RowPredictor {
         }
     }
 
-    /// Encodes one row of nulls and predicts: a predictor of another width refuses it.
+    /// Predicts one row of zeros, which columns of every type can hold: a predictor of another width refuses it.
     pub(super) fn check_width(&self, manifest: &Manifest) -> Result<(), InferenceError> {
         let width = manifest.inputs.len();
-        let probe = FeatureMatrix::from_rows(width, vec![f64::NAN; width]);
+        let probe = FeatureMatrix::from_rows(width, vec![0.0; width]);
         self.predictor
             .predict(&probe)
             .map(drop)

@@ -1,11 +1,11 @@
 //! The rows that a row is explained against.
 
 use foretell_features::FeatureMatrix;
-use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Draws;
 use crate::error::InferenceError;
+use crate::listing::list;
 
 /// File name of the background in a package.
 pub const BACKGROUND_FILE: &str = "background.json";
@@ -84,6 +84,11 @@ impl Background {
         serde_json::to_vec(&file).expect("numbers are always JSON, NaN as null")
     }
 
+    /// Its file in a package: name and bytes.
+    pub fn to_file(&self) -> (String, Vec<u8>) {
+        (BACKGROUND_FILE.to_owned(), self.to_bytes())
+    }
+
     /// The rows.
     pub fn rows(&self) -> &FeatureMatrix {
         &self.rows
@@ -95,28 +100,19 @@ impl Background {
     }
 }
 
-/// Numbers, null for NaN. Grows by a quarter, so that a hostile file costs less than ten times its bytes.
-fn cells<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
-    struct Cells;
-    impl<'de> Visitor<'de> for Cells {
-        type Value = Vec<f64>;
+/// A number, null for NaN.
+struct Cell(f64);
 
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("a list of numbers and nulls")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<f64>, A::Error> {
-            let mut values = Vec::new();
-            while let Some(value) = list.next_element::<Option<f64>>()? {
-                if values.len() == values.capacity() {
-                    values.reserve_exact(values.len() / 4 + 64);
-                }
-                values.push(value.unwrap_or(f64::NAN));
-            }
-            Ok(values)
-        }
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Option::deserialize(from).map(|it| Self(it.unwrap_or(f64::NAN)))
     }
-    from.deserialize_seq(Cells)
+}
+
+fn cells<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    let cells: Vec<Cell> = list(from)?;
+    // In place: both have the same layout.
+    Ok(cells.into_iter().map(|it| it.0).collect())
 }
 
 fn damaged(reason: String) -> InferenceError {
