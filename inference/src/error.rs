@@ -34,7 +34,7 @@ pub enum InferenceError {
         reason: String,
     },
     /// A sound ONNX graph that is neither trees nor a linear model; a session can run it.
-    #[error("`{file}` is neither trees nor a linear model: {reason}; run it as an ONNX session")]
+    #[error("`{file}` is neither trees nor a linear model: {reason}; a foretell built with the feature `onnx` runs it")]
     NeedsSession {
         /// Which.
         file: String,

@@ -134,9 +134,17 @@ pub fn import(files: &BTreeMap<String, Vec<u8>>, main: &str) -> Result<Imported,
         Source::XgboostJson => xgboost::import_json(main, bytes),
         Source::XgboostUbjson => xgboost::import_ubjson(main, bytes),
         Source::CatboostJson => catboost::import(main, bytes),
-        Source::Onnx => crate::onnx::import(main, bytes),
+        Source::Onnx => import_graph(main, bytes),
         Source::Safetensors => crate::network::import(files, main),
-        other => Err(refused(main, format!("{other:?} cannot be read by this build"))),
+    }
+}
+
+/// A graph becomes a form of ours where it can, and a session else.
+fn import_graph(main: &str, bytes: &[u8]) -> Result<Imported, InferenceError> {
+    match crate::onnx::import(main, bytes) {
+        #[cfg(feature = "onnx")]
+        Err(InferenceError::NeedsSession { .. }) => crate::session::import(main, bytes),
+        other => other,
     }
 }
 

@@ -22,6 +22,8 @@ pub mod packaging;
 pub mod predictor;
 pub mod preprocessing;
 pub mod sampling;
+#[cfg(feature = "onnx")]
+pub mod session;
 #[doc(hidden)]
 pub mod testing;
 pub mod tree;

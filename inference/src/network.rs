@@ -26,7 +26,7 @@ use crate::manifest::Task;
 use crate::model::RowPredictor;
 use crate::predictor::Predictor;
 use crate::preprocessing::InputEncoding;
-use crate::sampling::{Background, SampledContributions, Sampling, sample};
+use crate::sampling::{Background, SampledContributions, unexplained};
 use crate::tree::Link;
 use architecture::{Architecture, FORMAT, InputKind, InputLayer};
 use build::Column;
@@ -205,12 +205,8 @@ impl Predictor for Network {
     }
 
     fn contributions(&self, x: &FeatureMatrix, row: usize, output: usize) -> Result<Vec<f64>, InferenceError> {
-        match self.sampled(x, row, output)? {
-            Some(sampled) => Ok(sampled.into_contributions()),
-            None => Err(InferenceError::Request(
-                "the package has no `background.json`, against which the reasons of a network are found".to_owned(),
-            )),
-        }
+        let sampled = self.sampled(x, row, output)?.ok_or_else(unexplained)?;
+        Ok(sampled.into_contributions())
     }
 
     fn sampled(
@@ -219,7 +215,7 @@ impl Predictor for Network {
         row: usize,
         output: usize,
     ) -> Result<Option<SampledContributions>, InferenceError> {
-        let explain = |it: &Background| sample(self, it, x.row(row), output, Sampling::of(it, 0));
+        let explain = |it: &Background| it.explain(self, x.row(row), output);
         self.background.as_ref().map(explain).transpose()
     }
 

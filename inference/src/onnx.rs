@@ -9,7 +9,7 @@ mod ensemble;
 mod export;
 mod graph;
 mod importer;
-mod proto;
+pub(crate) mod proto;
 mod scores;
 mod wire;
 

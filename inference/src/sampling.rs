@@ -60,6 +60,28 @@ impl SampledContributions {
     }
 }
 
+/// What a predictor says that explains by sampling and has nothing to explain against.
+pub(crate) fn unexplained() -> InferenceError {
+    InferenceError::Request(format!(
+        "the package has no `{BACKGROUND_FILE}`, against which the reasons of networks and ONNX graphs are found"
+    ))
+}
+
+impl Background {
+    /// As [`sample`], as much as is usual, the same each time.
+    ///
+    /// # Errors
+    /// As `sample`.
+    pub fn explain(
+        &self,
+        predictor: &dyn Predictor,
+        row: &[f64],
+        output: usize,
+    ) -> Result<SampledContributions, InferenceError> {
+        sample(predictor, self, row, output, Sampling::of(self, 0))
+    }
+}
+
 /// Explains output `output` of one row before the link. Costs `rounds * background rows * 2 * (columns that differ - 1)` rows of
 /// the predictor, called in batches of one pair.
 ///

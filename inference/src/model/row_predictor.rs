@@ -9,6 +9,8 @@ use crate::manifest::{MANIFEST_FILE, Manifest, PackageFiles};
 use crate::network::{NETWORK_FILE, Network, WEIGHTS_FILE};
 use crate::predictor::Predictor;
 use crate::sampling::{BACKGROUND_FILE, Background};
+#[cfg(feature = "onnx")]
+use crate::session::{GRAPH_FILE, SESSION_FILE, Session};
 use crate::tree::{Link, TREES_FILE, TreeEnsemble};
 
 /// A predictor of rows with its link.
@@ -45,6 +47,15 @@ impl RowPredictor {
         Self {
             link: network.link(),
             predictor: Box::new(network),
+        }
+    }
+
+    /// An ONNX graph: its answers are what it says, nothing is linked.
+    #[cfg(feature = "onnx")]
+    pub fn session(session: Session) -> Self {
+        Self {
+            link: Link::Identity,
+            predictor: Box::new(session),
         }
     }
 
@@ -92,6 +103,16 @@ impl RowPredictor {
             }
             LINEAR_FILE => Ok(Self::linear(Linear::from_bytes(file(files, LINEAR_FILE)?)?)),
             TREES_FILE => Ok(Self::trees(TreeEnsemble::from_bytes(file(files, TREES_FILE)?)?)),
+            #[cfg(feature = "onnx")]
+            GRAPH_FILE => {
+                let session = Session::from_files(file(files, GRAPH_FILE)?, file(files, SESSION_FILE)?)?;
+                Ok(Self::session(session))
+            }
+            #[cfg(not(feature = "onnx"))]
+            "model.onnx" => Err(damaged(
+                name,
+                "this build runs no ONNX graphs; a foretell built with the feature `onnx` does".to_owned(),
+            )),
             other => Err(damaged(
                 MANIFEST_FILE,
                 format!("unknown predictor `{other}`; use a newer foretell"),

@@ -42,7 +42,7 @@ struct Head {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[allow(non_camel_case_types, reason = "the format's own names")]
+#[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the format's own names")]
 enum Dtype {
     BOOL,
     U8,
