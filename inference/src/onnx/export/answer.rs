@@ -103,6 +103,17 @@ fn calibrated(graph: &mut Graph, calibration: &Calibration, score: &Tensor) -> T
             let moved = graph.add(&sloped, &b);
             sigmoid(graph, &moved)
         }
+        Calibration::Beta { a, b, c } => {
+            let p = graph.clamp(score, MIN_PROBABILITY, 1.0 - MIN_PROBABILITY);
+            let one = graph.number(1.0);
+            let rest = graph.sub(&one, &p);
+            let (ends, rest) = (graph.op("Log", &[&p]), graph.op("Log", &[&rest]));
+            let (a, b, c) = (graph.number(*a), graph.number(*b), graph.number(*c));
+            let (rising, falling) = (graph.mul(&ends, &a), graph.mul(&rest, &b));
+            let sloped = graph.sub(&rising, &falling);
+            let moved = graph.add(&sloped, &c);
+            sigmoid(graph, &moved)
+        }
         Calibration::Isotonic { x, y } => interpolated(graph, x, y, score),
     }
 }

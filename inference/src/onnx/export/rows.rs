@@ -25,7 +25,9 @@ pub(super) fn write(model: &Model, graph: &mut Graph) -> Result<(), InferenceErr
     let manifest = model.manifest();
     let columns = encode(graph, &manifest.inputs, &manifest.encoder.inputs)?;
     let (name, bytes) = model
-        .predictor_file()
+        .predictor_files()
+        .into_iter()
+        .next()
         .ok_or_else(|| cannot("it has no predictor of rows"))?;
     let (raw, link, n_outputs) = match name.as_str() {
         TREES_FILE => {
