@@ -41,6 +41,9 @@ pub enum ServeError {
     /// Not ready now, maybe later.
     #[error("{0}")]
     Unavailable(String),
+    /// A version of another format, which says nothing about this server; the text is empty, or `: ` and the reason.
+    #[error("it was registered in another format, so it is listed but not served{0}")]
+    Foreign(String),
     /// This build cannot do it.
     #[error("{0}")]
     Unsupported(String),
@@ -96,7 +99,7 @@ impl ServeError {
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, tonic::Code::Unimplemented),
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, tonic::Code::Unauthenticated),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, tonic::Code::PermissionDenied),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, tonic::Code::Unavailable),
+            Self::Unavailable(_) | Self::Foreign(_) => (StatusCode::SERVICE_UNAVAILABLE, tonic::Code::Unavailable),
             Self::Unsupported(_) => (StatusCode::NOT_IMPLEMENTED, tonic::Code::Unimplemented),
             Self::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, tonic::Code::DeadlineExceeded),
             Self::Registry(it) if it.is_not_found() => (StatusCode::NOT_FOUND, tonic::Code::NotFound),

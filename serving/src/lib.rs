@@ -4,6 +4,7 @@
 //! crate names a domain, trains, or reads the offline store. What a champion is, the registry says; the server follows it.
 
 mod access;
+mod arrived;
 mod clock;
 mod endpoints;
 mod error;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use foretell_inference::manifest::MANIFEST_FILE;
 use foretell_inference::{Manifest, Model, PackageFiles, Task};
 use foretell_registry::{ModelVersion, Registry};
 
+use crate::arrived;
 use crate::error::ServeError;
 use crate::plan::RowPlan;
 use crate::read::Positions;
@@ -32,8 +34,14 @@ pub(crate) struct RowSide {
 impl Servable {
     /// Fetches a version, checks its digests, replays its golden rows (which also warms it), off the I/O threads.
     pub(crate) async fn load(registry: &Registry, version: &ModelVersion) -> Result<Self, ServeError> {
-        let files = registry.fetch(version).await?;
-        let files: PackageFiles = files.into_iter().map(|it| (it.path, it.bytes.to_vec())).collect();
+        let listed = registry.manifest(version).await?;
+        let files: PackageFiles = match listed.files.iter().any(|it| it.path == MANIFEST_FILE) {
+            true => {
+                let files = registry.fetch(version).await?;
+                files.into_iter().map(|it| (it.path, it.bytes.to_vec())).collect()
+            }
+            false => arrived::fetch(registry, version, &listed).await?,
+        };
         let version = version.clone();
         let load = tokio::task::spawn_blocking(move || Self::from_files(&version, &files));
         load.await

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foretell_inference::manifest::MANIFEST_FILE;
 use foretell_registry::{ModelState, ModelVersion, Registry, RegistryError};
 
 use crate::endpoints::EndpointTable;
@@ -119,10 +118,7 @@ impl Snapshot {
                 }
             }
             Err(error) => {
-                let problem = match is_foreign(registry, &version).await {
-                    true => Problem::foreign(&version),
-                    false => Problem::new(&version, &error),
-                };
+                let problem = Problem::new(&version, &error);
                 if problem.foreign {
                     tracing::info!(%version, "{}", problem.message);
                 } else {
@@ -168,22 +164,7 @@ impl Problem {
             version: version.version,
             message: error.to_string(),
             transient,
-            foreign: false,
+            foreign: matches!(error, ServeError::Foreign(_)),
         }
     }
-
-    fn foreign(version: &ModelVersion) -> Self {
-        Self {
-            version: version.version,
-            message: "it was registered in another format, so it is listed but not served".to_owned(),
-            transient: false,
-            foreign: true,
-        }
-    }
-}
-
-/// Whether the version's package was not made by training here: an MLflow client registered it, say.
-async fn is_foreign(registry: &Registry, version: &ModelVersion) -> bool {
-    let manifest = registry.manifest(version).await;
-    manifest.is_ok_and(|it| it.files.iter().all(|file| file.path != MANIFEST_FILE))
 }

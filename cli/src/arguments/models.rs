@@ -64,7 +64,7 @@ pub(crate) enum Models {
         /// Folder for `M-3.tar`, or a file that ends in .tar
         to: PathBuf,
     },
-    /// Register the version in an archive
+    /// Register a model of XGBoost, LightGBM, CatBoost, ONNX or safetensors, an MLflow model folder, or an archive
     Import(Import),
     /// Sign a version with the project's key
     Sign {
@@ -79,11 +79,24 @@ pub(crate) enum Models {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Import {
-    /// What `export` wrote
+    /// A model's file, a folder with one (MLflow's too), or what `export` wrote
+    #[arg(value_name = "FILE|DIR")]
     pub file: PathBuf,
     /// The model's name here [default: as in the archive]
-    #[arg(long = "as", value_name = "M")]
+    #[arg(long = "model", visible_alias = "as", value_name = "M")]
     pub model: Option<String>,
+    /// Names of the inputs, in the model's order [default: as in the file, or in the MLflow signature]
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
+    pub inputs: Vec<String>,
+    /// Names of the classes, in the order of the model's outputs [default: as in the file]
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
+    pub classes: Vec<String>,
+    /// Rows (.json .csv .parquet) that the model is checked on before it is registered
+    #[arg(long, value_name = "FILE", requires = "expect")]
+    pub rows: Option<PathBuf>,
+    /// The column with the origin's own predictions: the number, the class, or one column per class
+    #[arg(long, value_name = "COLUMN,..", value_delimiter = ',', requires = "rows")]
+    pub expect: Vec<String>,
     /// An alias that points to it; one each
     #[arg(long, value_name = "ALIAS")]
     pub alias: Vec<String>,

@@ -1,7 +1,9 @@
 //! `foretell models`: what is registered, what happened to it, and who is champion.
 
 mod archive;
+mod bring;
 mod card;
+mod check_rows;
 mod compare;
 mod delete;
 mod history;
@@ -14,7 +16,7 @@ mod upkeep;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use foretell_inference::PackageFiles;
 use foretell_registry::{
     ModelRef, ModelState, ModelVersion, Registry, RegistryError, RollbackRequest, Stamp, VerifyReport,
@@ -22,7 +24,7 @@ use foretell_registry::{
 use foretell_serving::Clock;
 use serde_json::{Value, json};
 
-use crate::arguments::{Common, Models};
+use crate::arguments::{Common, Import, Models};
 use crate::output;
 use crate::project::Project;
 
@@ -64,10 +66,20 @@ pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
         Models::Compare { a, b } => compare::run(&desk, &a, &b).await,
         Models::Reproduce { model } => reproduce::run(&desk, &model).await,
         Models::Export { model, to } => archive::export(&desk, &model, &to).await,
-        Models::Import(verb) => archive::import(&desk, verb).await,
+        Models::Import(verb) => import(&desk, verb).await,
         Models::Sign { model } => upkeep::sign(&desk, &model).await,
         Models::Gc(verb) => upkeep::gc(&desk, verb).await,
         Models::Verify => verify(&desk.registry.verify().await?, desk.json),
+    }
+}
+
+async fn import(desk: &Desk, verb: Import) -> Result<ExitCode> {
+    if verb.alias.iter().any(|it| it == CHAMPION) {
+        bail!("`{CHAMPION}` moves by `foretell models promote`, which asks the gates; import first, then promote");
+    }
+    match bring::is_archive(&verb.file)? {
+        true => archive::import(desk, verb).await,
+        false => bring::run(desk, verb).await,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use foretell_features_offline::read_table;
 use foretell_features_online::{MemoryStore, OnlineFeatures};
-use foretell_registry::{ModelRef, Registry, VersionRef};
+use foretell_registry::{ModelRef, Registry, RegistryError, VersionRef};
 use foretell_serving::{Clock, Dependencies, PredictService};
 use serde_json::{Map, Value, json};
 
@@ -24,8 +24,12 @@ pub(crate) async fn run(common: &Common, verb: Predict) -> Result<ExitCode> {
     let model: ModelRef = verb.model.parse()?;
     let registry = Arc::new(project.registry()?);
     let version = registry.resolve(&model.name, &model.version_or_champion()).await?;
-    let manifest = registry.fetch_file(&version, "manifest.json").await?;
-    let manifest: Value = serde_json::from_slice(&manifest.bytes).context("the package's manifest is damaged")?;
+    let manifest: Value = match registry.fetch_file(&version, "manifest.json").await {
+        Ok(manifest) => serde_json::from_slice(&manifest.bytes).context("the package's manifest is damaged")?,
+        // A model that an MLflow client registered predicts rows.
+        Err(RegistryError::UnknownFile { .. }) => Value::Null,
+        Err(error) => return Err(error.into()),
+    };
     let body = body(&verb, &model, !manifest["series"].is_null())?;
     let answer = ask(&project, registry, &model.name, &body, verb.rows.is_some()).await?;
     match &verb.out {
@@ -83,7 +87,7 @@ fn object(pairs: &[(String, String)]) -> Value {
 }
 
 /// Rows as maps: a JSON array of objects, or a table's rows.
-fn read_rows(file: &Path) -> Result<Vec<Value>> {
+pub(crate) fn read_rows(file: &Path) -> Result<Vec<Value>> {
     if file.extension().is_some_and(|it| it == "json") {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
         let rows =

@@ -1,6 +1,7 @@
 //! Serving from outside: packages in a registry, rows in a store, requests over every wire.
 
 mod access;
+mod arrived;
 mod classes;
 mod domain;
 mod feast;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use foretell_registry::{ImportRequest, ModelVersion};
 use serde_json::json;
 
-use super::{CHAMPION, Desk, stamp};
+use super::{Desk, stamp};
 use crate::arguments::Import;
 
 pub(super) async fn export(desk: &Desk, model: &str, to: &Path) -> Result<ExitCode> {
@@ -46,8 +46,11 @@ fn place(version: &ModelVersion, to: &Path) -> Result<PathBuf> {
 }
 
 pub(super) async fn import(desk: &Desk, verb: Import) -> Result<ExitCode> {
-    if verb.alias.iter().any(|it| it == CHAMPION) {
-        bail!("`{CHAMPION}` moves by `foretell models promote`, which asks the gates; import first, then promote");
+    if verb.rows.is_some() || !verb.inputs.is_empty() || !verb.classes.is_empty() {
+        bail!(
+            "`{}` is an archive of a version; --rows, --inputs and --classes are for models of other libraries",
+            verb.file.display()
+        );
     }
     let cannot = || format!("cannot read `{}`", verb.file.display());
     let mut archive = BufReader::new(File::open(&verb.file).with_context(cannot)?);
