@@ -11,6 +11,7 @@ mod evaluator;
 mod file;
 mod flat;
 mod form;
+mod interventional;
 mod leaf_shap;
 mod path_shap;
 mod quadrature;
@@ -174,6 +175,29 @@ impl TreeEnsemble {
         self.check_width(row.len())?;
         self.check_output(output)?;
         Ok(shap::contributions(self, row, output))
+    }
+
+    /// Exact interventional SHAP values of one row on the raw score of an output, unknown columns being those of the background's
+    /// rows; the background's mean raw score last.
+    ///
+    /// # Errors
+    /// The row or the background has another width than the trees were fitted on, the background has no rows, or there is no
+    /// such output.
+    pub fn interventional_row(
+        &self,
+        row: &[f64],
+        background: &FeatureMatrix,
+        output: usize,
+    ) -> Result<Vec<f64>, InferenceError> {
+        self.check_width(row.len())?;
+        self.check_width(background.n_columns())?;
+        self.check_output(output)?;
+        if background.n_rows() == 0 {
+            return Err(InferenceError::Request(
+                "the background of an explanation has no rows".to_owned(),
+            ));
+        }
+        Ok(interventional::contributions(self, row, background, output))
     }
 
     /// How much each column was used: training weight that passed its splits, summed over the trees. Sums to 1 where any tree

@@ -172,6 +172,34 @@ fn shapley(ensemble: &TreeEnsemble, row: &[f64], column: usize, output: usize) -
     others.map(part).sum()
 }
 
+/// Shapley's formula over all subsets, unknown columns being those of the background's rows.
+fn interventional_shapley(
+    ensemble: &TreeEnsemble,
+    row: &[f64],
+    background: &FeatureMatrix,
+    column: usize,
+    output: usize,
+) -> f64 {
+    let n = ensemble.n_features();
+    let factorial = |k: usize| (1..=k).map(|it| it as f64).product::<f64>();
+    let worth = |known: usize| {
+        let mixed = background.rows().map(|other| {
+            let mixed: Vec<f64> = (0..n)
+                .map(|it| if known >> it & 1 == 1 { row[it] } else { other[it] })
+                .collect();
+            ensemble.raw(&FeatureMatrix::from_rows(n, mixed))[output]
+        });
+        mixed.sum::<f64>() / background.n_rows() as f64
+    };
+    let others = (0..1_usize << n).filter(|subset| subset >> column & 1 == 0);
+    let part = |subset: usize| {
+        let size = subset.count_ones() as usize;
+        let weight = factorial(size) * factorial(n - size - 1) / factorial(n);
+        weight * (worth(subset | 1 << column) - worth(subset))
+    };
+    others.map(part).sum()
+}
+
 fn check_damaged(result: Result<TreeEnsemble, InferenceError>) {
     assert!(matches!(result, Err(InferenceError::Damaged { .. })), "{result:?}");
 }
@@ -522,4 +550,35 @@ fn a_softmax_adds_up_to_one_at_any_size() {
             "{answers:?}"
         );
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn interventional_values_are_the_shapley_values_of_mixed_rows(seed: u64, n_outputs in 1_usize..3, vectors: bool) {
+        let mut chance = Chance(seed);
+        let ensemble = several_outputs(&mut chance, 4, n_outputs, vectors, Combine::Average);
+        let (x, background) = (chance.rows(1, 4), chance.rows(5, 4));
+        let output = n_outputs - 1;
+        let got = ensemble.interventional_row(x.row(0), &background, output).unwrap();
+        let raw = ensemble.raw(&x)[output];
+        prop_assert!((got.iter().sum::<f64>() - raw).abs() <= 1e-9 * (1.0 + raw.abs()), "{:?} {}", got, raw);
+        for (column, got) in got[..4].iter().enumerate() {
+            let expected = interventional_shapley(&ensemble, x.row(0), &background, column, output);
+            prop_assert!((got - expected).abs() <= 1e-9 * (1.0 + expected.abs()), "{} {}", got, expected);
+        }
+    }
+}
+
+#[test]
+fn an_explanation_needs_a_background() {
+    let ensemble = Chance(3).ensemble(2, 3, 2);
+    let none = FeatureMatrix::from_rows(2, vec![]);
+    assert!(ensemble.interventional_row(&[0.0, 0.0], &none, 0).is_err());
+    assert!(
+        ensemble
+            .interventional_row(&[0.0, 0.0], &Chance(1).rows(1, 3), 0)
+            .is_err()
+    );
 }
