@@ -4,6 +4,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use foretell_inference::TreeEnsemble;
 use foretell_inference::testing::{Shape, random_ensemble, random_rows};
 
 const SHAPES: [Shape; 5] = [
@@ -68,7 +70,12 @@ fn main() {
             print!(" {evaluator:?} {micros:.2}");
         }
         let micros = fastest(|| drop(black_box(ensemble.contributions_row(next(), 0))));
-        println!(" reasons {micros:.1}");
+        let bytes = Bytes::from(ensemble.to_bytes());
+        let shared = TreeEnsemble::from_bytes(&bytes)
+            .map(|_| bytes)
+            .expect("it was just written");
+        let load = fastest(|| drop(black_box(TreeEnsemble::from_shared(shared.clone()))));
+        println!(" reasons {micros:.1} load {load:.0} of {} KiB", shared.len() / 1024);
     }
 }
 

@@ -15,7 +15,9 @@ mod interventional;
 mod leaf_shap;
 mod path_shap;
 mod quadrature;
+mod section;
 mod shap;
+mod stored;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ pub use evaluator::Evaluator;
 use flat::FlatTrees;
 pub use form::{Combine, Form, LeafValue, Link, Node, Tree};
 use shap::Explainer;
+use stored::{Head, Stored};
 use sum::{Outputs, Sum};
 
 /// The file name of an ensemble in a package.
@@ -45,16 +48,20 @@ pub const MAX_DEPTH: usize = 256;
 pub const MAX_OUTPUTS: usize = 1 << 12;
 
 /// Trees whose leaves are summed in order, by output, and then added to a base.
+///
+/// One that was read from a file is evaluated where the file lies; what else is asked of it is made when it is asked.
 #[derive(Debug, Clone)]
 pub struct TreeEnsemble {
-    form: Form,
+    head: Head,
     outputs: Outputs,
-    /// By output, the mean of what the leaves come to, by cover.
-    mean_leaves: Vec<f64>,
-    flat: FlatTrees,
     blocks: Option<Blocks>,
-    /// For explanations; made when the first one is asked for.
+    /// What a file said, where it came from one.
+    stored: Option<Stored>,
+    form: OnceLock<Form>,
+    flat: OnceLock<FlatTrees>,
     explainer: OnceLock<Explainer>,
+    /// By output, the mean of what the leaves come to, by cover.
+    mean_leaves: OnceLock<Vec<f64>>,
     evaluator: Evaluator,
     /// Batches of so many rows are split across cores.
     split_from: usize,
@@ -84,47 +91,88 @@ impl TreeEnsemble {
     pub fn from_form(form: Form) -> Result<Self, InferenceError> {
         let form = form.checked()?;
         let outputs = Outputs::of(&form);
-        let flat = FlatTrees::pack(&form.trees).ok_or_else(|| damaged("more than 2^32 nodes".to_owned()))?;
+        let blocks = Blocks::pack(&form, &outputs);
+        Ok(Self::assemble(
+            Head::of(&form),
+            outputs,
+            blocks,
+            None,
+            OnceLock::from(form),
+        ))
+    }
+
+    /// What a file says, checked, with the blocks that it may have.
+    fn from_stored(
+        head: Head,
+        stored: Stored,
+        blocks: impl FnOnce(&Head, &Outputs) -> Result<Option<Blocks>, InferenceError>,
+    ) -> Result<Self, InferenceError> {
+        let vectors = stored.has_vectors.then(|| stored.vectors.clone());
+        let outputs = Outputs::new(&head.base, head.combine, stored.outputs.get(), vectors);
+        let blocks = blocks(&head, &outputs)?;
+        Ok(Self::assemble(head, outputs, blocks, Some(stored), OnceLock::new()))
+    }
+
+    fn assemble(
+        head: Head,
+        outputs: Outputs,
+        blocks: Option<Blocks>,
+        stored: Option<Stored>,
+        form: OnceLock<Form>,
+    ) -> Self {
         let mut ensemble = Self {
-            mean_leaves: (0..form.base.len())
-                .map(|it| shap::mean_leaves(&form, &outputs, it))
-                .collect(),
-            flat,
-            blocks: Blocks::pack(&form, &outputs),
+            head,
+            outputs,
+            blocks,
+            stored,
+            form,
+            flat: OnceLock::new(),
             explainer: OnceLock::new(),
+            mean_leaves: OnceLock::new(),
             evaluator: Evaluator::Walk,
             split_from: evaluator::SPLIT_FROM,
-            outputs,
-            form,
         };
         // Until it is measured: the most elaborate one is most often the fastest.
         ensemble.evaluator = ensemble.evaluators().pop().unwrap_or(Evaluator::Walk);
-        Ok(ensemble)
+        ensemble
     }
 
     /// What it says.
     pub fn form(&self) -> &Form {
-        &self.form
+        self.form.get_or_init(|| {
+            let stored = self.stored.as_ref().expect("what has no form came from a file");
+            stored.form(&self.head)
+        })
+    }
+
+    fn flat(&self) -> &FlatTrees {
+        self.flat.get_or_init(|| FlatTrees::pack(self.trees()))
     }
 
     /// Number of columns it was fitted on.
     pub fn n_features(&self) -> usize {
-        self.form.n_features
+        self.head.n_features
     }
 
     /// What turns the sums into the answer.
     pub fn link(&self) -> Link {
-        self.form.link
+        self.head.link
     }
 
     /// The trees, by output, in order of summing.
     pub fn trees(&self) -> &[Tree] {
-        &self.form.trees
+        &self.form().trees
     }
 
     /// The expected raw score of an output: what contributions are relative to.
     pub fn expected(&self, output: usize) -> f64 {
-        self.form.base[output] + self.mean_leaves[output]
+        self.head.base[output] + self.mean_leaves()[output]
+    }
+
+    fn mean_leaves(&self) -> &[f64] {
+        let mean = |output| shap::mean_leaves(self.form(), &self.outputs, output);
+        self.mean_leaves
+            .get_or_init(|| (0..self.n_outputs()).map(mean).collect())
     }
 
     /// The sums before the link, row-major: the obvious walk, the judge of every fast one.
@@ -250,13 +298,13 @@ impl TreeEnsemble {
 /// The same trees: how they are evaluated here does not count.
 impl PartialEq for TreeEnsemble {
     fn eq(&self, other: &Self) -> bool {
-        self.form == other.form
+        self.form() == other.form()
     }
 }
 
 impl Predictor for TreeEnsemble {
     fn n_outputs(&self) -> usize {
-        self.form.base.len()
+        self.head.base.len()
     }
 
     fn predict_into(&self, x: &FeatureMatrix, out: &mut [f64]) -> Result<(), InferenceError> {

@@ -81,16 +81,16 @@ fn sum_row<const T: usize>(blocks: &Blocks, outputs: &Outputs, row: &[f64], out:
                 let mut leaves = [0.0; WALKS];
                 store(
                     &mut leaves,
-                    leaves_of::<T>(blocks, &tables, blocks.passes[0].start + first),
+                    leaves_of::<T>(blocks, &tables, blocks.shape.passes[0].start + first),
                 );
                 let real = leaves.iter().take(n_trees - first).enumerate();
-                real.for_each(|(lane, leaf)| sums.add(first + lane, &blocks.vectors, *leaf));
+                real.for_each(|(lane, leaf)| sums.add(first + lane, outputs.leaves(), *leaf));
             }
             sums.finish(outputs, out);
         });
     }
     for (output, out) in out.iter_mut().enumerate() {
-        let roots = blocks.passes[output].clone();
+        let roots = blocks.shape.passes[output].clone();
         let mut sums = [_mm256_setzero_pd(); LANES / WALKS];
         for (group, first) in roots.step_by(WALKS).enumerate() {
             let sum = &mut sums[group % (LANES / WALKS)];
@@ -122,11 +122,11 @@ fn encode<const T: usize>(blocks: &Blocks, row: &[f64]) -> Tables<T> {
 fn leaves_of<const T: usize>(blocks: &Blocks, tables: &Tables<T>, first: usize) -> __m256d {
     let mut decisions = [0; WALKS];
     for (lane, decision) in decisions.iter_mut().enumerate() {
-        *decision = decide::<T>(&blocks.blocks[first + lane], tables);
+        *decision = decide::<T>(&blocks.blocks.get()[first + lane], tables);
     }
     let lanes = _mm256_setr_epi64x(0, WIDTH as i64, 2 * WIDTH as i64, 3 * WIDTH as i64);
     let starts = _mm256_add_epi64(lanes, _mm256_set1_epi64x((first * WIDTH) as i64));
-    let exits = gather(&blocks.exits, _mm256_add_epi64(starts, exits_of(&decisions)));
+    let exits = gather(blocks.exits.get(), _mm256_add_epi64(starts, exits_of(&decisions)));
     if _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_UNORD_Q>(exits, exits)) == 0 {
         return exits;
     }
@@ -142,11 +142,11 @@ fn follow<const T: usize>(blocks: &Blocks, tables: &Tables<T>, exits: __m256d) -
     for leaf in &mut leaves {
         while leaf.is_nan() {
             let Entry { block, mut place } = Entry::of(leaf.to_bits());
-            let decided = decide::<T>(&blocks.blocks[block], tables);
+            let decided = decide::<T>(&blocks.blocks.get()[block], tables);
             while place < WIDTH {
                 place = 2 * place + (decided >> place & 1) as usize;
             }
-            *leaf = blocks.exits[block * WIDTH + place - WIDTH];
+            *leaf = blocks.exits.get()[block * WIDTH + place - WIDTH];
         }
     }
     load(&leaves)
@@ -156,8 +156,9 @@ fn follow<const T: usize>(blocks: &Blocks, tables: &Tables<T>, exits: __m256d) -
 #[target_feature(enable = "avx2,popcnt")]
 #[inline]
 fn decide<const T: usize>(block: &Block, tables: &Tables<T>) -> u64 {
-    let (columns, _) = block.columns.as_chunks::<32>();
-    let (thresholds, _) = block.thresholds.as_chunks::<32>();
+    let [columns, thresholds] = block;
+    let (columns, _) = columns.as_chunks::<32>();
+    let (thresholds, _) = thresholds.as_chunks::<32>();
     let low = decide_half::<T>(load_bytes(&columns[0]), load_bytes(&thresholds[0]), tables);
     let high = decide_half::<T>(load_bytes(&columns[1]), load_bytes(&thresholds[1]), tables);
     u64::from(low) | u64::from(high) << 32
@@ -247,6 +248,6 @@ fn store(to: &mut [f64; WALKS], from: __m256d) {
 #[target_feature(enable = "avx2")]
 #[inline]
 fn gather(exits: &[f64], indices: __m256i) -> __m256d {
-    // SAFETY: as said above; blocks are numbered by packing alone, never by a file.
+    // SAFETY: as said above; packing numbers the blocks, and reading a file checks that it has so many exits and leads nowhere else.
     unsafe { _mm256_i64gather_pd::<8>(exits.as_ptr(), indices) }
 }

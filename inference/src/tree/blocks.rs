@@ -8,9 +8,12 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use super::codes::{CodeTest, Codes, Columns, MAX_COLUMNS, count_below};
-use super::form::{Form, LeafValue, Node, Tree};
-use super::sum::{Outputs, Sum, VectorSums, vector_word};
+use super::form::{Form, Node, Tree};
+use super::section::Section;
+use super::sum::{Outputs, Sum, VectorSums, leaf_words};
 
 /// Exits of a block, and places for its tests, of which the first is not used.
 pub(super) const WIDTH: usize = 64;
@@ -27,37 +30,58 @@ pub(super) const MISSING_LEFT: u8 = 0x80;
 /// More bytes of blocks than this are not worth it: they would not stay in any cache.
 const MAX_BLOCKS: usize = 1 << 18;
 
-/// The tests of one block.
-#[derive(Debug, Clone, PartialEq)]
-#[repr(C, align(64))]
-pub(super) struct Block {
-    /// The test's column within its pair of registers (7 bits) or its register, and [`MISSING_LEFT`].
-    pub(super) columns: [u8; WIDTH],
-    /// Right iff the code is above it; where missing goes left, both are 1 higher, and a missing value's code wraps to 0.
-    pub(super) thresholds: [u8; WIDTH],
-}
+/// The tests of one block: for each the column within its pair of registers (7 bits) or its register, with [`MISSING_LEFT`];
+/// and the threshold. Right iff the code is above it; where missing goes left, both are 1 higher, and a missing value's code wraps
+/// to 0.
+pub(super) type Block = [[u8; WIDTH]; 2];
+
+/// Every test goes left, whatever the row.
+const EMPTY: Block = [[0; WIDTH], [u8::MAX; WIDTH]];
 
 /// An ensemble in blocks. The first blocks are the roots of the trees, in order, each output's filled up to whole groups.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Blocks {
     pub(super) codes: Codes,
-    pub(super) blocks: Vec<Block>,
-    /// [`WIDTH`] for each block: a leaf (or which of `vectors`), or as a NaN where it goes on.
-    pub(super) exits: Vec<f64>,
-    /// Of leaves with a number for each output, one after the other.
-    pub(super) vectors: Vec<f64>,
+    pub(super) shape: Shape,
+    pub(super) blocks: Section<Block>,
+    /// [`WIDTH`] for each block: a leaf (or which of the leaf vectors), or as a NaN where it goes on.
+    pub(super) exits: Section<f64>,
+    /// For each block and register, which tests look at that register; empty with up to two registers.
+    pub(super) masks: Section<u64>,
+    /// For each block and place, its column; empty with up to two registers.
+    pub(super) wide_columns: Section<u16>,
+}
+
+/// How the blocks are to be read.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Shape {
     /// Root blocks of each pass: one pass for each output, or one for all where leaves are vectors.
     pub(super) passes: Vec<Range<usize>>,
-    /// For each block and register, which tests look at that register; empty with up to two registers.
-    pub(super) masks: Vec<u64>,
-    /// For each block and place, its column; empty with up to two registers.
-    wide_columns: Vec<u16>,
     /// Registers that the codes take.
     pub(super) registers: usize,
     /// Whether missing goes left anywhere.
     pub(super) missing_left: bool,
     /// Whether any exit leads to another block.
     pub(super) deep: bool,
+}
+
+impl Shape {
+    /// Masks of each block.
+    pub(super) fn masks_each(&self) -> usize {
+        if self.registers > 2 { self.registers } else { 0 }
+    }
+}
+
+/// Blocks while they are filled.
+struct Packer {
+    shape: Shape,
+    columns: Columns,
+    blocks: Vec<Block>,
+    exits: Vec<f64>,
+    masks: Vec<u64>,
+    wide_columns: Vec<u16>,
+    /// Leaf vectors seen so far.
+    n_vectors: usize,
 }
 
 /// Where a walk goes on.
@@ -88,136 +112,136 @@ impl Blocks {
     /// `None` where the trees need too many columns or blocks for this form to be of use.
     pub(super) fn pack(form: &Form, outputs: &Outputs) -> Option<Self> {
         let (codes, columns) = Codes::of(&form.trees)?;
-        let registers = codes.len().div_ceil(REGISTER).max(1);
-        let mut packed = Self {
-            codes,
+        let mut packer = Packer {
+            shape: Shape {
+                registers: codes.len().div_ceil(REGISTER).max(1),
+                ..Shape::default()
+            },
+            columns,
             blocks: Vec::new(),
             exits: Vec::new(),
-            vectors: Vec::new(),
-            passes: Vec::new(),
             masks: Vec::new(),
             wide_columns: Vec::new(),
-            registers,
-            missing_left: false,
-            deep: false,
+            n_vectors: 0,
         };
-        let passes = if outputs.vectors { 1 } else { outputs.len() };
-        for pass in 0..passes {
-            let first = packed.blocks.len();
-            let roots = outputs.trees(pass).len().next_multiple_of(GROUP);
-            packed.passes.push(first..first + roots);
-            for _ in 0..roots {
-                packed.grow()?;
+        packer.push_roots(outputs)?;
+        for pass in 0..packer.shape.passes.len() {
+            for (root, tree) in packer.shape.passes[pass].clone().zip(outputs.trees(pass)) {
+                packer.push_tree(root, &form.trees[tree])?;
             }
         }
-        for pass in 0..passes {
-            for (root, tree) in packed.passes[pass].clone().zip(outputs.trees(pass)) {
-                packed.push_tree(&columns, root, &form.trees[tree])?;
-            }
-        }
-        Some(packed)
+        Some(Self {
+            codes,
+            shape: packer.shape,
+            blocks: Section::new(&packer.blocks),
+            exits: Section::new(&packer.exits),
+            masks: Section::new(&packer.masks),
+            wide_columns: Section::new(&packer.wide_columns),
+        })
     }
 
-    pub(super) fn masks_each(&self) -> usize {
-        if self.registers > 2 { self.registers } else { 0 }
+    /// The lists of a file, after that of `shape_words`.
+    pub(super) fn sections(&self) -> [&[u8]; 6] {
+        [
+            self.codes.points.bytes(),
+            self.codes.words.bytes(),
+            self.blocks.bytes(),
+            self.exits.bytes(),
+            self.masks.bytes(),
+            self.wide_columns.bytes(),
+        ]
     }
 
-    fn push_tree(&mut self, columns: &Columns, root: usize, tree: &Tree) -> Option<()> {
-        let heights = heights(tree);
-        let mut open = self.fill(columns, tree, Entry { block: root, place: 1 }, 0)?;
-        while !open.is_empty() {
-            // The tallest first: ends of falling powers of two always fit side by side.
-            open.sort_by_key(|&(_, node)| std::cmp::Reverse(heights[node]));
-            let (mut block, mut used) = (0, WIDTH);
-            let mut next = Vec::new();
-            for (exit, node) in open {
-                let levels = heights[node].min(LEVELS);
-                if used + (1 << levels) > WIDTH {
-                    (block, used) = (self.grow()?, 0);
-                }
-                let entry = Entry {
-                    block,
-                    place: (WIDTH + used) >> levels,
-                };
-                used += 1 << levels;
-                self.exits[exit] = entry.exit();
-                self.deep = true;
-                next.extend(self.fill(columns, tree, entry, node)?);
-            }
-            open = next;
-        }
-        Some(())
-    }
-
-    /// Fills a block from a place on with the part of the tree below a node. Gives the exits that have to go on, each with the
-    /// node that it goes on at.
-    fn fill(&mut self, columns: &Columns, tree: &Tree, entry: Entry, node: usize) -> Option<Vec<(usize, usize)>> {
-        let first = entry.block * WIDTH;
-        let mut open = Vec::new();
-        let mut places = vec![(entry.place, node)];
-        while let Some((place, at)) = places.pop() {
-            let below = LEVELS - place.ilog2() as usize;
-            match (&tree.nodes[at], tree.nodes[at].children()) {
-                (Node::Leaf { value, .. }, _) => {
-                    let exit = (place << below) - WIDTH;
-                    let word = self.word(value);
-                    self.exits[first + exit..][..1 << below].fill(word);
-                }
-                (_, Some(_)) if below == 0 => open.push((first + place - WIDTH, at)),
-                (inner, Some((left, right))) => {
-                    let test = columns.test(inner).expect("an inner node has a test");
-                    self.set(entry.block, place, test);
-                    places.extend([(2 * place, left), (2 * place + 1, right)]);
-                }
-                _ => unreachable!("only a leaf has no children"),
-            }
-        }
-        Some(open)
-    }
-
-    fn word(&mut self, value: &LeafValue) -> f64 {
-        match value {
-            LeafValue::One(value) => *value,
-            LeafValue::Many(values) => {
-                let leaf = self.vectors.len() / values.len();
-                self.vectors.extend_from_slice(values);
-                vector_word(leaf)
-            }
-        }
-    }
-
-    fn set(&mut self, block: usize, place: usize, test: CodeTest) {
-        let CodeTest {
-            column,
-            threshold,
+    /// All that is no list: registers, flags, the end of each pass; then how many cut columns, each with its feature, first
+    /// chunk and pivots; then how many columns of sets, each with its feature, first word and number of words.
+    pub(super) fn shape_words(&self) -> Vec<u32> {
+        let Shape {
+            passes,
+            registers,
             missing_left,
-        } = test;
-        let (register, within) = (column as usize / REGISTER, column as usize % REGISTER);
-        let masks_each = self.masks_each();
-        let pair = if masks_each == 0 { register * REGISTER } else { 0 };
-        let flag = if missing_left { MISSING_LEFT } else { 0 };
-        let Block { columns, thresholds } = &mut self.blocks[block];
-        columns[place] = (pair + within) as u8 | flag;
-        thresholds[place] = threshold + u8::from(missing_left);
-        if masks_each > 0 {
-            self.masks[block * masks_each + register] |= 1 << place;
-            self.wide_columns[block * WIDTH + place] = column;
-        }
-        self.missing_left |= missing_left;
+            deep,
+        } = &self.shape;
+        let mut words = vec![*registers as u32, u32::from(*missing_left), u32::from(*deep)];
+        words.push(passes.len() as u32);
+        words.extend(passes.iter().map(|it| it.end as u32));
+        self.codes.push_shape(&mut words);
+        words
     }
 
-    fn grow(&mut self) -> Option<usize> {
-        let next = self.blocks.len();
-        if next == MAX_BLOCKS {
+    /// What `shape_words` and `sections` wrote; `None` where they are not of this kind.
+    pub(super) fn from_sections(shape: &Section<u32>, lists: &[Bytes]) -> Option<Self> {
+        let [points, words, blocks, exits, masks, wide_columns] = lists else {
             return None;
+        };
+        let mut shape = shape.get().iter().map(|it| *it as usize);
+        let (registers, missing_left, deep) = (shape.next()?, shape.next()? == 1, shape.next()? == 1);
+        let (n_passes, mut first) = (shape.next()?, 0);
+        let mut passes = Vec::new();
+        for _ in 0..n_passes {
+            let end = shape.next()?;
+            passes.push(first..end);
+            first = end;
         }
-        self.blocks.push(Block::EMPTY);
-        self.exits.resize(self.exits.len() + WIDTH, 0.0);
-        self.masks.resize(self.masks.len() + self.masks_each(), 0);
-        if self.masks_each() > 0 {
-            self.wide_columns.resize(self.wide_columns.len() + WIDTH, 0);
-        }
-        Some(next)
+        Some(Self {
+            codes: Codes::from_shape(
+                &mut shape,
+                Section::shared(points.clone())?,
+                Section::shared(words.clone())?,
+            )?,
+            shape: Shape {
+                passes,
+                registers,
+                missing_left,
+                deep,
+            },
+            blocks: Section::shared(blocks.clone())?,
+            exits: Section::shared(exits.clone())?,
+            masks: Section::shared(masks.clone())?,
+            wide_columns: Section::shared(wide_columns.clone())?,
+        })
+    }
+
+    /// Whether no evaluator can leave its lists or walk for ever, whatever the row.
+    pub(super) fn is_sound(&self, n_features: usize, outputs: &Outputs) -> bool {
+        let n_blocks = self.blocks.get().len();
+        let masks_each = self.shape.masks_each();
+        let wide = if masks_each > 0 { n_blocks * WIDTH } else { 0 };
+        let lists = n_blocks <= MAX_BLOCKS
+            && self.exits.get().len() == n_blocks * WIDTH
+            && self.masks.get().len() == n_blocks * masks_each
+            && self.wide_columns.get().len() == wide
+            && self.shape.registers == self.codes.len().div_ceil(REGISTER).max(1);
+        lists
+            && self.codes.is_sound(n_features)
+            && self.passes_are_sound(n_blocks, outputs)
+            && self.exits_are_sound(outputs)
+    }
+
+    fn passes_are_sound(&self, n_blocks: usize, outputs: &Outputs) -> bool {
+        let passes = &self.shape.passes;
+        let expected = if outputs.vectors { 1 } else { outputs.len() };
+        let roots = |(pass, roots): (usize, &Range<usize>)| {
+            roots.end >= roots.start && roots.len() == outputs.trees(pass).len().next_multiple_of(GROUP)
+        };
+        passes.len() == expected
+            && passes.iter().enumerate().all(roots)
+            && passes.last().is_some_and(|it| it.end <= n_blocks)
+    }
+
+    /// Exits lead to later blocks only, and where none should, none does.
+    fn exits_are_sound(&self, outputs: &Outputs) -> bool {
+        let (exits, n_blocks) = (self.exits.get(), self.blocks.get().len());
+        let n_vectors = (outputs.leaves().len() / outputs.len()) as u64;
+        let is_leaf = |exit: f64| match outputs.vectors {
+            true => exit.to_bits() < n_vectors.max(1),
+            false => exit.is_finite(),
+        };
+        let leads_on = |block: usize, exit: f64| {
+            let next = Entry::of(exit.to_bits());
+            exit.is_nan() && self.shape.deep && next.block > block && next.block < n_blocks && next.place > 0
+        };
+        let sound = |(at, exit): (usize, &f64)| is_leaf(*exit) || leads_on(at / WIDTH, *exit);
+        exits.iter().enumerate().all(sound)
     }
 
     /// The codes of a row.
@@ -246,10 +270,10 @@ impl Blocks {
         if outputs.vectors {
             let n_trees = outputs.trees(0).len();
             return VectorSums::with(out.len(), |sums| {
-                self.leaves(self.passes[0].clone(), &codes, |tree, word| {
+                self.leaves(self.shape.passes[0].clone(), &codes, |tree, word| {
                     // What fills up the last group is no leaf.
                     if tree < n_trees {
-                        sums.add(tree, &self.vectors, word);
+                        sums.add(tree, outputs.leaves(), word);
                     }
                 });
                 sums.finish(outputs, out);
@@ -257,7 +281,9 @@ impl Blocks {
         }
         for (output, out) in out.iter_mut().enumerate() {
             let mut sum = Sum::ZERO;
-            self.leaves(self.passes[output].clone(), &codes, |tree, leaf| sum.add(tree, leaf));
+            self.leaves(self.shape.passes[output].clone(), &codes, |tree, leaf| {
+                sum.add(tree, leaf)
+            });
             *out = outputs.finish(output, sum);
         }
     }
@@ -284,7 +310,8 @@ impl Blocks {
                 *place = 2 * *place + usize::from(self.goes_right(first + lane, *place, codes));
             }
         }
-        std::array::from_fn(|lane| self.exits[(first + lane) * WIDTH + places[lane] - WIDTH])
+        let exits = self.exits.get();
+        std::array::from_fn(|lane| exits[(first + lane) * WIDTH + places[lane] - WIDTH])
     }
 
     #[inline]
@@ -292,18 +319,120 @@ impl Blocks {
         while place < WIDTH {
             place = 2 * place + usize::from(self.goes_right(block, place, codes));
         }
-        self.exits[block * WIDTH + place - WIDTH]
+        self.exits.get()[block * WIDTH + place - WIDTH]
     }
 
     #[inline]
     fn goes_right(&self, block: usize, place: usize, codes: &[u8; MAX_COLUMNS]) -> bool {
-        let Block { columns, thresholds } = &self.blocks[block];
+        let [columns, thresholds] = &self.blocks.get()[block];
         let (column, threshold) = (columns[place], thresholds[place]);
-        let code = match self.wide_columns.get(block * WIDTH + place) {
+        let code = match self.wide_columns.get().get(block * WIDTH + place) {
             Some(&wide) => codes[usize::from(wide) % MAX_COLUMNS],
             None => codes[usize::from(column & !MISSING_LEFT)],
         };
         code.wrapping_add(column >> 7) > threshold
+    }
+}
+
+impl Packer {
+    fn push_roots(&mut self, outputs: &Outputs) -> Option<()> {
+        let passes = if outputs.vectors { 1 } else { outputs.len() };
+        for pass in 0..passes {
+            let first = self.blocks.len();
+            let roots = outputs.trees(pass).len().next_multiple_of(GROUP);
+            self.shape.passes.push(first..first + roots);
+            for _ in 0..roots {
+                self.grow()?;
+            }
+        }
+        Some(())
+    }
+
+    fn push_tree(&mut self, root: usize, tree: &Tree) -> Option<()> {
+        let heights = heights(tree);
+        let words = leaf_words(tree, &mut self.n_vectors);
+        let mut open = self.fill(tree, &words, Entry { block: root, place: 1 }, 0)?;
+        while !open.is_empty() {
+            // The tallest first: ends of falling powers of two always fit side by side.
+            open.sort_by_key(|&(_, node)| std::cmp::Reverse(heights[node]));
+            let (mut block, mut used) = (0, WIDTH);
+            let mut next = Vec::new();
+            for (exit, node) in open {
+                let levels = heights[node].min(LEVELS);
+                if used + (1 << levels) > WIDTH {
+                    (block, used) = (self.grow()?, 0);
+                }
+                let entry = Entry {
+                    block,
+                    place: (WIDTH + used) >> levels,
+                };
+                used += 1 << levels;
+                self.exits[exit] = entry.exit();
+                self.shape.deep = true;
+                next.extend(self.fill(tree, &words, entry, node)?);
+            }
+            open = next;
+        }
+        Some(())
+    }
+
+    /// Fills a block from a place on with the part of the tree below a node. Gives the exits that have to go on, each with the
+    /// node that it goes on at.
+    fn fill(&mut self, tree: &Tree, words: &[f64], entry: Entry, node: usize) -> Option<Vec<(usize, usize)>> {
+        let first = entry.block * WIDTH;
+        let mut open = Vec::new();
+        let mut places = vec![(entry.place, node)];
+        while let Some((place, at)) = places.pop() {
+            let below = LEVELS - place.ilog2() as usize;
+            match (&tree.nodes[at], tree.nodes[at].children()) {
+                (Node::Leaf { .. }, _) => {
+                    let exit = (place << below) - WIDTH;
+                    self.exits[first + exit..][..1 << below].fill(words[at]);
+                }
+                (_, Some(_)) if below == 0 => open.push((first + place - WIDTH, at)),
+                (inner, Some((left, right))) => {
+                    let test = self.columns.test(inner).expect("an inner node has a test");
+                    self.set(entry.block, place, test);
+                    places.extend([(2 * place, left), (2 * place + 1, right)]);
+                }
+                _ => unreachable!("only a leaf has no children"),
+            }
+        }
+        Some(open)
+    }
+
+    fn set(&mut self, block: usize, place: usize, test: CodeTest) {
+        let CodeTest {
+            column,
+            threshold,
+            missing_left,
+        } = test;
+        let (register, within) = (column as usize / REGISTER, column as usize % REGISTER);
+        let masks_each = self.shape.masks_each();
+        let pair = if masks_each == 0 { register * REGISTER } else { 0 };
+        let flag = if missing_left { MISSING_LEFT } else { 0 };
+        let [columns, thresholds] = &mut self.blocks[block];
+        columns[place] = (pair + within) as u8 | flag;
+        thresholds[place] = threshold + u8::from(missing_left);
+        if masks_each > 0 {
+            self.masks[block * masks_each + register] |= 1 << place;
+            self.wide_columns[block * WIDTH + place] = column;
+        }
+        self.shape.missing_left |= missing_left;
+    }
+
+    fn grow(&mut self) -> Option<usize> {
+        let next = self.blocks.len();
+        if next == MAX_BLOCKS {
+            return None;
+        }
+        self.blocks.push(EMPTY);
+        self.exits.resize(self.exits.len() + WIDTH, 0.0);
+        self.masks.resize(self.masks.len() + self.shape.masks_each(), 0);
+        if self.shape.masks_each() > 0 {
+            self.wide_columns.resize(self.wide_columns.len() + WIDTH, 0);
+        }
+        Some(next)
     }
 }
 
@@ -316,12 +445,4 @@ fn heights(tree: &Tree) -> Vec<usize> {
         }
     }
     heights
-}
-
-impl Block {
-    /// Every test goes left, whatever the row.
-    const EMPTY: Self = Self {
-        columns: [0; WIDTH],
-        thresholds: [u8::MAX; WIDTH],
-    };
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::form::{Node, Tree, contains};
+use super::section::Section;
 
 /// The code of a missing value, above every other.
 pub(super) const MISSING: u8 = 255;
@@ -18,29 +19,38 @@ pub(super) const MAX_COLUMNS: usize = 512;
 const CHUNK: usize = 16;
 
 /// The columns, and how a row becomes their codes.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Codes {
+    pub(super) cuts: Vec<CutColumn>,
+    pub(super) sets: Vec<SetColumn>,
+    /// Of each cut column with more than one chunk the last cut point of every chunk but the last, then its chunks.
+    pub(super) points: Section<[f64; CHUNK]>,
+    pub(super) words: Section<u64>,
+}
+
+/// The columns while they are made.
+#[derive(Default)]
+struct CodesInMaking {
     cuts: Vec<CutColumn>,
     sets: Vec<SetColumn>,
-    /// Of each cut column with more than one chunk the last cut point of every chunk but the last, then its chunks.
     points: Vec<[f64; CHUNK]>,
     words: Vec<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct CutColumn {
-    feature: u32,
+pub(super) struct CutColumn {
+    pub(super) feature: u32,
     /// Its first chunk in `points`.
-    first: u32,
+    pub(super) first: u32,
     /// Whether a chunk of pivots comes first.
-    pivots: bool,
+    pub(super) pivots: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct SetColumn {
-    feature: u32,
-    first: u32,
-    count: u32,
+pub(super) struct SetColumn {
+    pub(super) feature: u32,
+    pub(super) first: u32,
+    pub(super) count: u32,
 }
 
 /// A node's test in codes: right iff the column's code is above `threshold`.
@@ -63,7 +73,7 @@ impl Codes {
     /// `None` where the trees need more than [`MAX_COLUMNS`].
     pub(super) fn of(trees: &[Tree]) -> Option<(Self, Columns)> {
         let mut columns = Columns::of(trees);
-        let mut codes = Self::default();
+        let mut codes = CodesInMaking::default();
         for (&feature, cuts) in &columns.cuts {
             columns.first_column.insert(feature, codes.cuts.len());
             cuts.chunks(MAX_CUTS).for_each(|cuts| codes.push_cuts(feature, cuts));
@@ -78,11 +88,106 @@ impl Codes {
             codes.sets.push(SetColumn { feature, first, count });
             codes.words.extend_from_slice(words);
         }
-        (codes.len() <= MAX_COLUMNS).then_some((codes, columns))
+        (codes.len() <= MAX_COLUMNS).then(|| (codes.done(), columns))
     }
 
     /// Number of columns.
     pub(super) fn len(&self) -> usize {
+        self.cuts.len() + self.sets.len()
+    }
+
+    /// What is no list of it, for a file.
+    pub(super) fn push_shape(&self, words: &mut Vec<u32>) {
+        words.push(self.cuts.len() as u32);
+        let cuts = self.cuts.iter();
+        words.extend(cuts.flat_map(|it| [it.feature, it.first, u32::from(it.pivots)]));
+        words.push(self.sets.len() as u32);
+        words.extend(self.sets.iter().flat_map(|it| [it.feature, it.first, it.count]));
+    }
+
+    /// What `push_shape` wrote, and nothing after it.
+    pub(super) fn from_shape(
+        shape: &mut impl Iterator<Item = usize>,
+        points: Section<[f64; CHUNK]>,
+        words: Section<u64>,
+    ) -> Option<Self> {
+        let three = |shape: &mut dyn Iterator<Item = usize>| {
+            let mut next = || shape.next().and_then(|it| u32::try_from(it).ok());
+            Some((next()?, next()?, next()?))
+        };
+        let (mut cuts, mut sets) = (Vec::new(), Vec::new());
+        for _ in 0..shape.next()? {
+            let (feature, first, pivots) = three(shape)?;
+            let pivots = pivots == 1;
+            cuts.push(CutColumn { feature, first, pivots });
+        }
+        for _ in 0..shape.next()? {
+            let (feature, first, count) = three(shape)?;
+            sets.push(SetColumn { feature, first, count });
+        }
+        let codes = Self {
+            cuts,
+            sets,
+            points,
+            words,
+        };
+        shape.next().is_none().then_some(codes)
+    }
+
+    /// Whether encoding stays within its lists, whatever the row.
+    pub(super) fn is_sound(&self, n_features: usize) -> bool {
+        let (n_points, n_words) = (self.points.get().len(), self.words.get().len());
+        let cut = |it: &CutColumn| {
+            let first = it.first as usize;
+            let pivots = self
+                .points
+                .get()
+                .get(first)
+                .map_or(0, |it| it.iter().filter(|it| **it < f64::INFINITY).count());
+            let chunks = if it.pivots { 1 + pivots + 1 } else { 1 };
+            (it.feature as usize) < n_features && first + chunks <= n_points
+        };
+        let set =
+            |it: &SetColumn| (it.feature as usize) < n_features && it.first as usize + it.count as usize <= n_words;
+        self.len() <= MAX_COLUMNS && self.cuts.iter().all(cut) && self.sets.iter().all(set)
+    }
+
+    /// Writes one byte per column. `below` counts how many of sixteen rising numbers are below a value.
+    #[inline(always)]
+    pub(super) fn encode(&self, row: &[f64], out: &mut [u8; MAX_COLUMNS], below: impl Fn(&[f64; CHUNK], f64) -> usize) {
+        let (points, words) = (self.points.get(), self.words.get());
+        let (cuts, sets) = out.split_at_mut(self.cuts.len());
+        for (column, code) in self.cuts.iter().zip(cuts) {
+            let x = row[column.feature as usize];
+            let first = column.first as usize;
+            let value = if column.pivots {
+                let chunk = below(&points[first], x);
+                chunk * CHUNK + below(&points[first + 1 + chunk], x)
+            } else {
+                below(&points[first], x)
+            };
+            *code = if x.is_nan() { MISSING } else { value as u8 };
+        }
+        for (column, code) in self.sets.iter().zip(sets) {
+            let x = row[column.feature as usize];
+            let (first, count) = (column.first as usize, column.count as usize);
+            let outside = u8::from(!contains(&words[first..first + count], x));
+            *code = if x.is_nan() { MISSING } else { outside };
+        }
+    }
+}
+
+impl CodesInMaking {
+    fn done(self) -> Codes {
+        Codes {
+            cuts: self.cuts,
+            sets: self.sets,
+            points: Section::new(&self.points),
+            words: Section::new(&self.words),
+        }
+    }
+
+    fn len(&self) -> usize {
         self.cuts.len() + self.sets.len()
     }
 
@@ -99,29 +204,6 @@ impl Codes {
         if pivots && cuts.len().is_multiple_of(CHUNK) {
             // A value above every cut point looks past the last chunk.
             self.points.push([f64::INFINITY; CHUNK]);
-        }
-    }
-
-    /// Writes one byte per column. `below` counts how many of sixteen rising numbers are below a value.
-    #[inline(always)]
-    pub(super) fn encode(&self, row: &[f64], out: &mut [u8; MAX_COLUMNS], below: impl Fn(&[f64; CHUNK], f64) -> usize) {
-        let (cuts, sets) = out.split_at_mut(self.cuts.len());
-        for (column, code) in self.cuts.iter().zip(cuts) {
-            let x = row[column.feature as usize];
-            let first = column.first as usize;
-            let value = if column.pivots {
-                let chunk = below(&self.points[first], x);
-                chunk * CHUNK + below(&self.points[first + 1 + chunk], x)
-            } else {
-                below(&self.points[first], x)
-            };
-            *code = if x.is_nan() { MISSING } else { value as u8 };
-        }
-        for (column, code) in self.sets.iter().zip(sets) {
-            let x = row[column.feature as usize];
-            let (first, count) = (column.first as usize, column.count as usize);
-            let outside = u8::from(!contains(&self.words[first..first + count], x));
-            *code = if x.is_nan() { MISSING } else { outside };
         }
     }
 }

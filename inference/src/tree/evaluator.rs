@@ -83,7 +83,7 @@ impl TreeEnsemble {
     fn sum_part(&self, evaluator: Evaluator, width: usize, rows: &[f64], out: &mut [f64]) {
         let outputs = &self.outputs;
         let Some(blocks) = self.blocks.as_ref().filter(|_| evaluator != Evaluator::Walk) else {
-            return self.flat.sum_rows(outputs, width, rows, out);
+            return self.flat().sum_rows(outputs, width, rows, out);
         };
         #[cfg(target_arch = "x86_64")]
         match (evaluator, vbmi::Cpu::detect(), avx2::Cpu::detect()) {

@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-use super::form::{LeafValue, Node, Tree, contains};
-use super::sum::{Outputs, Sum, VectorSums, vector_word};
+use super::form::{Node, Tree, contains};
+use super::sum::{Outputs, Sum, VectorSums, leaf_words};
 
 /// Columns of an ensemble at most: fits beside the two flags, and a hostile file cannot ask for a huge row.
 pub(super) const MAX_FEATURES: usize = 1 << 20;
@@ -35,59 +35,45 @@ struct FlatNode {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct FlatTrees {
     nodes: Vec<FlatNode>,
-    /// By node: what a leaf adds, or as bits which of `vectors` it is; 0 inside the tree.
+    /// By node: what a leaf adds, or as bits which of the leaf vectors it is; 0 inside the tree.
     values: Vec<f64>,
-    /// Of leaves with a number for each output, one after the other.
-    vectors: Vec<f64>,
     roots: Vec<u32>,
     words: Vec<u64>,
 }
 
 impl FlatTrees {
-    /// `None` when there are more nodes or category words than 32 bits count.
-    pub(super) fn pack(trees: &[Tree]) -> Option<Self> {
-        let mut flat = Self::default();
+    /// Nodes and category words have been counted in 32 bits.
+    pub(super) fn pack(trees: &[Tree]) -> Self {
+        let (mut flat, mut n_vectors) = (Self::default(), 0);
         for tree in trees {
-            flat.roots.push(u32::try_from(flat.nodes.len()).ok()?);
-            flat.push_tree(tree)?;
+            flat.roots.push(flat.nodes.len() as u32);
+            flat.push_tree(tree, &leaf_words(tree, &mut n_vectors));
         }
-        Some(flat)
+        flat
     }
 
     /// Breadth first: the pair of children takes the next two places.
-    fn push_tree(&mut self, tree: &Tree) -> Option<()> {
-        let mut next = u32::try_from(self.nodes.len() + 1).ok()?;
+    fn push_tree(&mut self, tree: &Tree, words: &[f64]) {
+        let mut next = self.nodes.len() as u32 + 1;
         let mut queue = VecDeque::from([0_usize]);
         while let Some(at) = queue.pop_front() {
             let node = &tree.nodes[at];
-            let (flat, value) = match node {
-                Node::Leaf { value, .. } => (leaf(u32::try_from(self.nodes.len()).ok()?), self.word(value)),
-                _ => (self.inner(node, next)?, 0.0),
+            let flat = match node {
+                Node::Leaf { .. } => leaf(self.nodes.len() as u32),
+                _ => self.inner(node, next),
             };
             self.nodes.push(flat);
-            self.values.push(value);
+            self.values.push(words[at]);
             if let Some((left, right)) = node.children() {
-                next = next.checked_add(2)?;
+                next += 2;
                 queue.extend([left, right]);
             }
         }
-        Some(())
     }
 
-    fn word(&mut self, value: &LeafValue) -> f64 {
-        match value {
-            LeafValue::One(value) => *value,
-            LeafValue::Many(values) => {
-                let leaf = self.vectors.len() / values.len();
-                self.vectors.extend_from_slice(values);
-                vector_word(leaf)
-            }
-        }
-    }
-
-    fn inner(&mut self, node: &Node, left: u32) -> Option<FlatNode> {
+    fn inner(&mut self, node: &Node, left: u32) -> FlatNode {
         let flag = |missing_left: bool| if missing_left { MISSING_LEFT } else { 0 };
-        Some(match node {
+        match node {
             Node::Numeric {
                 feature,
                 threshold,
@@ -104,8 +90,8 @@ impl FlatTrees {
                 missing_left,
                 ..
             } => {
-                let first = u32::try_from(self.words.len()).ok()?;
-                let count = u32::try_from(categories.len()).ok()?;
+                let first = self.words.len() as u32;
+                let count = categories.len() as u32;
                 self.words.extend_from_slice(categories);
                 let payload = u64::from(first) | u64::from(count) << 32;
                 FlatNode {
@@ -115,14 +101,14 @@ impl FlatTrees {
                 }
             }
             Node::Leaf { .. } => unreachable!("leaves are packed by `leaf`"),
-        })
+        }
     }
 
     /// The raw scores of one row, eight trees at a time.
     pub(super) fn sum_row(&self, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
         if outputs.vectors {
             return VectorSums::with(out.len(), |sums| {
-                self.leaves(&self.roots, row, |tree, word| sums.add(tree, &self.vectors, word));
+                self.leaves(&self.roots, row, |tree, word| sums.add(tree, outputs.leaves(), word));
                 sums.finish(outputs, out);
             });
         }

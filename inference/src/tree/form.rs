@@ -2,7 +2,8 @@
 
 use crate::error::InferenceError;
 
-use super::{MAX_DEPTH, MAX_OUTPUTS, damaged};
+use super::stored::Head;
+use super::{MAX_DEPTH, damaged};
 
 /// What turns the summed leaves into the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -179,6 +180,14 @@ impl Node {
         }
     }
 
+    /// Words of its set of categories.
+    fn n_words(&self) -> usize {
+        match self {
+            Node::Category { categories, .. } => categories.len(),
+            _ => 0,
+        }
+    }
+
     /// Training weight that reached it.
     pub fn cover(&self) -> f64 {
         match self {
@@ -326,21 +335,19 @@ impl Form {
     /// Checks every number and every tree, and brings the trees into order: by output, then as they came.
     pub(super) fn checked(mut self) -> Result<Self, InferenceError> {
         self.simplify();
-        let bases =
-            !self.base.is_empty() && self.base.len() <= MAX_OUTPUTS && self.base.iter().all(|it| it.is_finite());
-        if !(bases && self.n_features > 0 && self.n_features <= super::flat::MAX_FEATURES) {
-            return Err(damaged(format!(
-                "{} outputs that start at {:?} on {} columns",
-                self.base.len(),
-                self.base.first(),
-                self.n_features
-            )));
-        }
+        Head::of(&self).check()?;
         let vectors = self.has_vectors();
         for (at, tree) in self.trees.iter().enumerate() {
             if let Some(reason) = tree.problem(self.n_features, self.base.len(), vectors) {
                 return Err(damaged(format!("tree {at}: {reason}")));
             }
+        }
+        let nodes: usize = self.trees.iter().map(|it| it.nodes.len()).sum();
+        let words: usize = self.trees.iter().flat_map(|it| &it.nodes).map(Node::n_words).sum();
+        if nodes.max(words) > u32::MAX as usize {
+            return Err(damaged(format!(
+                "{nodes} nodes and {words} words of categories, more than 2^32"
+            )));
         }
         self.trees.sort_by_key(|it| it.output);
         Ok(self)
@@ -359,6 +366,20 @@ impl Form {
                 *value = LeafValue::One(only);
             }
         }
+    }
+
+    /// The leaves that hold a number for each output, one after the other.
+    pub(super) fn vectors(&self) -> Vec<f64> {
+        let leaves = self
+            .trees
+            .iter()
+            .flat_map(|tree| &tree.nodes)
+            .filter_map(Node::leaf_value);
+        let many = leaves.filter_map(|leaf| match leaf {
+            LeafValue::Many(values) => Some(&values[..]),
+            LeafValue::One(_) => None,
+        });
+        many.flatten().copied().collect()
     }
 
     /// Whether leaves hold a number for each output; the first leaf says it for all.

@@ -51,7 +51,7 @@ impl Explainer {
     fn add(&self, ensemble: &TreeEnsemble, row: &[f64], output: usize, parts: &mut Parts) {
         let trees = ensemble.outputs.trees(output);
         if let (Some(leaves), Some(blocks)) = (&self.leaves, &ensemble.blocks) {
-            leaves.add(blocks, blocks.passes[output].start, trees.clone(), row, parts);
+            leaves.add(blocks, blocks.shape.passes[output].start, trees.clone(), row, parts);
         }
         let of = if ensemble.outputs.vectors { output } else { 0 };
         let paths = Paths {

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::form::{Combine, Form};
+use super::form::{Combine, Form, LeafValue, Node, Tree};
+use super::section::Section;
 
 /// Partial sums: an output's tree `t` adds to number `t % LANES`.
 pub(super) const LANES: usize = 16;
@@ -36,9 +37,18 @@ impl Sum {
     }
 }
 
-/// The word that stands for a vector of leaves among leaves of one number.
-pub(super) fn vector_word(leaf: usize) -> f64 {
-    f64::from_bits(leaf as u64)
+/// By node, the number that a leaf adds, or where leaves are vectors the bits of which one it is; 0 inside the tree. Vectors are
+/// counted as they come in the form.
+pub(super) fn leaf_words(tree: &Tree, n_vectors: &mut usize) -> Vec<f64> {
+    let mut word = |node: &Node| match node.leaf_value() {
+        None => 0.0,
+        Some(LeafValue::One(value)) => *value,
+        Some(LeafValue::Many(_)) => {
+            *n_vectors += 1;
+            f64::from_bits(*n_vectors as u64 - 1)
+        }
+    };
+    tree.nodes.iter().map(&mut word).collect()
 }
 
 /// A [`Sum`] for each output, for leaves that add to all of them.
@@ -85,6 +95,7 @@ pub(super) struct Outputs {
     each: Vec<Output>,
     /// Leaves hold a number for each output.
     pub(super) vectors: bool,
+    leaves: Section<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -96,26 +107,38 @@ struct Output {
 }
 
 impl Outputs {
-    /// The form's trees are in order of output.
     pub(super) fn of(form: &Form) -> Self {
-        let vectors = form.has_vectors();
+        let trees: Vec<u32> = form.trees.iter().map(|it| it.output).collect();
+        let vectors = form.has_vectors().then(|| Section::new(&form.vectors()));
+        Self::new(&form.base, form.combine, &trees, vectors)
+    }
+
+    /// `trees`: the output of each tree, in order.
+    pub(super) fn new(base: &[f64], combine: Combine, trees: &[u32], vectors: Option<Section<f64>>) -> Self {
         let output = |(at, &base): (usize, &f64)| {
-            let below = |limit: usize| form.trees.partition_point(|tree| (tree.output as usize) < limit);
-            let trees = if vectors {
-                0..form.trees.len()
+            let below = |limit: usize| trees.partition_point(|tree| (*tree as usize) < limit);
+            let trees = if vectors.is_some() {
+                0..trees.len()
             } else {
                 below(at)..below(at + 1)
             };
-            let scale = match form.combine {
+            let scale = match combine {
                 Combine::Average if !trees.is_empty() => 1.0 / trees.len() as f64,
                 _ => 1.0,
             };
             Output { trees, base, scale }
         };
         Self {
-            each: form.base.iter().enumerate().map(output).collect(),
-            vectors,
+            each: base.iter().enumerate().map(output).collect(),
+            vectors: vectors.is_some(),
+            leaves: vectors.unwrap_or_else(|| Section::new(&[])),
         }
+    }
+
+    /// Leaf vectors, one after the other.
+    #[inline]
+    pub(super) fn leaves(&self) -> &[f64] {
+        self.leaves.get()
     }
 
     pub(super) fn len(&self) -> usize {

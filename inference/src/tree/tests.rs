@@ -257,7 +257,7 @@ proptest! {
         check_damaged(TreeEnsemble::from_bytes(&bytes[..place]));
         let mut changed = bytes.clone();
         changed[place] ^= flip;
-        check_damaged(TreeEnsemble::from_bytes(&changed));
+        prop_assert!(TreeEnsemble::from_bytes(&changed).is_err());
         check_damaged(TreeEnsemble::from_bytes(&[bytes, vec![flip]].concat()));
     }
 
@@ -265,17 +265,17 @@ proptest! {
     #[test]
     fn a_hostile_body_is_refused_or_usable(seed: u64, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let mut chance = Chance(seed);
-        let mut body = chance.ensemble(4, 4, 3).to_bytes();
-        body.truncate(body.len() - 32);
+        let mut body = chance.ensemble(4, 8, 3).to_bytes();
         for (place, value) in changes {
             let place = place.index(body.len());
             body[place] = value;
         }
+        let body = section::aligned(&body);
         let Ok(ensemble) = parse(&body) else { return Ok(()) };
         let width = ensemble.n_features().min(1000);
         let x = chance.rows(9, width);
-        if let Ok(got) = ensemble.predict(&x) {
-            prop_assert_eq!(bits(&got), bits(&ensemble.raw(&x)));
+        if ensemble.predict(&x).is_ok() {
+            every_evaluator(&ensemble, &x);
             prop_assert_eq!(ensemble.contributions(&x, 0, 0).unwrap().len(), width + 1);
         }
     }
@@ -296,7 +296,7 @@ fn blocks_take_many_columns_fine_cuts_and_deep_trees() {
             .collect();
         let ensemble = TreeEnsemble::new(n_features, 0.25, Link::Identity, trees).unwrap();
         assert_eq!(
-            ensemble.blocks.as_ref().map(|it| it.registers),
+            ensemble.blocks.as_ref().map(|it| it.shape.registers),
             Some(registers),
             "{n_features} columns"
         );
@@ -321,26 +321,44 @@ fn tuning_changes_no_answer() {
 }
 
 #[test]
-fn a_huge_count_is_refused_before_it_is_paid_for() {
-    let mut body = Chance(1).ensemble(4, 3, 1).to_bytes();
-    body.truncate(body.len() - 32);
-    let n_trees_at = 8 + 4 + 4 + 1 + 1 + 4 + 8;
-    for at in [18, n_trees_at, n_trees_at + 8] {
-        let mut hostile = body.clone();
-        hostile[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
-        check_damaged(parse(&hostile));
+fn sections_that_lie_outside_are_refused() {
+    let body = Chance(1).ensemble(4, 3, 1).to_bytes();
+    for section in 0..16 {
+        for (field, value) in [(0, u64::MAX), (8, u64::MAX), (8, 1 << 40), (0, 1), (8, 3)] {
+            let mut hostile = body.clone();
+            hostile[64 + 16 * section + field..][..8].copy_from_slice(&u64::to_le_bytes(value));
+            check_damaged(parse(&section::aligned(&hostile)));
+        }
     }
 }
 
 #[test]
 fn a_newer_file_names_its_version() {
     let mut body = Chance(1).ensemble(4, 3, 1).to_bytes();
-    body.truncate(body.len() - 32);
     body[8] = 9;
     assert!(matches!(
-        parse(&body),
+        TreeEnsemble::from_bytes(&body),
         Err(InferenceError::Format { got: 9, supported: 2 })
     ));
+}
+
+#[test]
+fn a_file_is_used_where_it_lies() {
+    let mut chance = Chance(8);
+    let trees = (0..40).map(|_| chance.numeric_tree(100, 300, 9)).collect();
+    let ensemble = TreeEnsemble::new(100, 0.5, Link::Logit, trees).unwrap();
+    let bytes = section::aligned(&ensemble.to_bytes());
+    let read = TreeEnsemble::from_shared(bytes.clone()).unwrap();
+    let exits = read.blocks.as_ref().unwrap().exits.bytes().as_ptr_range();
+    assert!(bytes.as_ptr_range().start <= exits.start && exits.end <= bytes.as_ptr_range().end);
+    let x = chance.rows(50, 100);
+    let judge = bits(&ensemble.raw(&x));
+    for (by, sums) in every_evaluator(&read, &x) {
+        assert_eq!(bits(&sums), judge, "{by:?}");
+    }
+    assert_eq!(read.to_bytes(), ensemble.to_bytes());
+    let elsewhere = [&[0], &bytes[..]].concat();
+    assert_eq!(TreeEnsemble::from_bytes(&elsewhere[1..]).unwrap(), ensemble);
 }
 
 fn leaf(value: f64) -> Node {
@@ -581,4 +599,24 @@ fn an_explanation_needs_a_background() {
             .interventional_row(&[0.0, 0.0], &Chance(1).rows(1, 3), 0)
             .is_err()
     );
+}
+
+#[test]
+fn a_thousand_trees_are_ready_at_once() {
+    let shape = crate::testing::Shape {
+        trees: 1000,
+        depth: 14,
+        leaves: 64,
+        features: 30,
+    };
+    let ensemble = crate::testing::random_ensemble(shape, 3);
+    let bytes = section::aligned(&ensemble.to_bytes());
+    let read = TreeEnsemble::from_shared(bytes).unwrap();
+    assert!(
+        read.form.get().is_none() && read.flat.get().is_none(),
+        "nothing is made before it is asked for"
+    );
+    let x = crate::testing::random_rows(30, 20, 4);
+    assert_eq!(bits(&read.predict(&x).unwrap()), bits(&ensemble.raw(&x)));
+    assert_eq!(read, ensemble);
 }

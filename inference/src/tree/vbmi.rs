@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
-use super::blocks::{BATCH, Block, Blocks, Entry, GROUP, LEVELS, REGISTER, WIDTH};
+use super::blocks::{BATCH, Blocks, Entry, GROUP, LEVELS, REGISTER, WIDTH};
 use super::codes::MAX_COLUMNS;
 use super::sum::{LANES, Outputs, Sum, VectorSums};
 
@@ -40,7 +40,7 @@ impl Cpu {
     pub(super) fn decide(self, blocks: &Blocks, first: usize, codes: &[u8; MAX_COLUMNS], decisions: &mut [u64]) {
         // SAFETY: `self` is the proof that the processor has these instructions.
         unsafe {
-            match blocks.registers {
+            match blocks.shape.registers {
                 1 => decide_all::<1>(blocks, first, codes, decisions),
                 2 => decide_all::<2>(blocks, first, codes, decisions),
                 3 => decide_all::<3>(blocks, first, codes, decisions),
@@ -102,7 +102,7 @@ struct Tile<'a> {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
 fn by_registers<const N: usize>(tile: Tile<'_>, out: &mut [f64]) {
-    match (tile.blocks.registers, tile.blocks.missing_left) {
+    match (tile.blocks.shape.registers, tile.blocks.shape.missing_left) {
         (1, false) => score::<1, false, N>(tile, out),
         (1, true) => score::<1, true, N>(tile, out),
         (2, false) => score::<2, false, N>(tile, out),
@@ -128,11 +128,11 @@ fn score<const REGS: usize, const MISSING: bool, const N: usize>(tile: Tile<'_>,
     let codes: [[__m512i; REGS]; N] = std::array::from_fn(|row| encode::<REGS>(blocks, &rows[row * width..][..width]));
     if outputs.vectors {
         return VectorSums::with(out.len(), |sums| {
-            add_vectors::<REGS, MISSING>(blocks, outputs.trees(0).len(), &codes[0], sums);
+            add_vectors::<REGS, MISSING>(blocks, outputs, &codes[0], sums);
             sums.finish(outputs, out);
         });
     }
-    for (output, roots) in blocks.passes.iter().enumerate() {
+    for (output, roots) in blocks.shape.passes.iter().enumerate() {
         let mut sums = [[_mm512_setzero_pd(); 2]; N];
         for first in roots.clone().step_by(BATCH) {
             let count = BATCH.min(roots.end - first);
@@ -195,7 +195,7 @@ fn add_leaves<const REGS: usize, const MISSING: bool>(
     decisions: &[u64],
     sums: &mut [__m512d; 2],
 ) {
-    if blocks.deep {
+    if blocks.shape.deep {
         let mut leaves = [0.0; BATCH + GROUP];
         find_leaves::<REGS, MISSING>(blocks, codes, first, decisions, &mut leaves);
         for (group, leaves) in leaves.as_chunks::<GROUP>().0[..decisions.len() / GROUP]
@@ -216,18 +216,19 @@ fn add_leaves<const REGS: usize, const MISSING: bool>(
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 fn add_vectors<const REGS: usize, const MISSING: bool>(
     blocks: &Blocks,
-    n_trees: usize,
+    outputs: &Outputs,
     codes: &[__m512i; REGS],
     sums: &mut VectorSums<'_>,
 ) {
+    let n_trees = outputs.trees(0).len();
     let mut leaves = [0.0; BATCH + GROUP];
     for first in (0..n_trees).step_by(BATCH) {
-        let count = BATCH.min(blocks.passes[0].end - first);
+        let count = BATCH.min(blocks.shape.passes[0].end - first);
         let [decisions] = decide_batch::<REGS, MISSING, 1>(blocks, first, count, &[*codes]);
         find_leaves::<REGS, MISSING>(blocks, codes, first, &decisions[..count], &mut leaves);
         // What fills up the last group is no leaf.
         for (at, leaf) in leaves[..count.min(n_trees - first)].iter().enumerate() {
-            sums.add(first + at, &blocks.vectors, *leaf);
+            sums.add(first + at, outputs.leaves(), *leaf);
         }
     }
 }
@@ -317,7 +318,7 @@ fn follow<const REGS: usize, const MISSING: bool>(
         trees[lane] = open.trees[at + lane];
     }
     let starts = load_words(&starts);
-    let exits = gather(&blocks.exits, _mm512_add_epi64(starts, exits_of(&decisions)));
+    let exits = gather(blocks.exits.get(), _mm512_add_epi64(starts, exits_of(&decisions)));
     let mut values = [0.0; GROUP];
     store(&mut values, exits);
     for (tree, value) in trees.iter().zip(values) {
@@ -356,13 +357,13 @@ struct Above {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
 fn decide<const REGS: usize, const MISSING: bool>(blocks: &Blocks, block: usize, registers: &[__m512i; REGS]) -> u64 {
-    let Block { columns, thresholds } = &blocks.blocks[block];
+    let [columns, thresholds] = &blocks.blocks.get()[block];
     let (columns, thresholds) = (load(columns), load(thresholds));
     let mut codes = match REGS {
         1 => _mm512_permutexvar_epi8(columns, registers[0]),
         2 => _mm512_permutex2var_epi8(registers[0], columns, registers[1]),
         _ => {
-            let (masks, _) = blocks.masks.as_chunks::<REGS>();
+            let (masks, _) = blocks.masks.get().as_chunks::<REGS>();
             let mut codes = _mm512_setzero_si512();
             for (register, mask) in registers.iter().zip(&masks[block]) {
                 codes = _mm512_mask_permutexvar_epi8(codes, *mask, columns, *register);
@@ -383,7 +384,7 @@ fn decide<const REGS: usize, const MISSING: bool>(blocks: &Blocks, block: usize,
 fn exits_of_roots(blocks: &Blocks, first: usize, decisions: &[u64; GROUP]) -> __m512d {
     let lanes = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
     let starts = _mm512_add_epi64(lanes, _mm512_set1_epi64((first * WIDTH) as i64));
-    gather(&blocks.exits, _mm512_add_epi64(starts, exits_of(decisions)))
+    gather(blocks.exits.get(), _mm512_add_epi64(starts, exits_of(decisions)))
 }
 
 /// The numbers of the exits that eight blocks' decisions lead to.
@@ -461,6 +462,6 @@ fn store(to: &mut [f64; 8], from: __m512d) {
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn gather(exits: &[f64], indices: __m512i) -> __m512d {
-    // SAFETY: as said above; blocks are numbered by packing alone, never by a file.
+    // SAFETY: as said above; packing numbers the blocks, and reading a file checks that it has so many exits and leads nowhere else.
     unsafe { _mm512_i64gather_pd::<8>(indices, exits.as_ptr()) }
 }
