@@ -91,7 +91,7 @@ pub fn sniff(name: &str, head: &[u8]) -> Option<Source> {
         ("safetensors", _) => Some(Source::Safetensors),
         ("onnx", _) => Some(Source::Onnx),
         _ if starts_as_text(head, b"tree\n") || starts_as_text(head, b"tree\r\n") => Some(Source::LightgbmText),
-        (_, Some(b'{')) => sniff_object(&extension, head),
+        (_, Some(b'{')) => sniff_object(head),
         _ => None,
     }
 }
@@ -101,22 +101,28 @@ fn starts_as_text(head: &[u8], start: &[u8]) -> bool {
 }
 
 /// JSON and UBJSON both begin with a brace; in UBJSON a length marker follows, which JSON cannot have.
-fn sniff_object(extension: &str, head: &[u8]) -> Option<Source> {
-    let mut bytes = head.trim_ascii_start()[1..].iter();
-    let has = |key: &str| memory_find(head, key.as_bytes());
-    match bytes.find(|it| !it.is_ascii_whitespace()) {
-        Some(b'"' | b'}') if has("\"learner\"") => Some(Source::XgboostJson),
-        Some(b'"' | b'}') if has("\"oblivious_trees\"") || has("\"features_info\"") || has("\"ctr_data\"") => {
-            Some(Source::CatboostJson)
+fn sniff_object(head: &[u8]) -> Option<Source> {
+    match head.trim_ascii_start()[1..].trim_ascii_start().first()? {
+        b'"' => {
+            // The first of these keys tells: later ones may be names of columns or of categories.
+            let keys = [
+                ("\"learner\"", Source::XgboostJson),
+                ("\"ctr_data\"", Source::CatboostJson),
+                ("\"features_info\"", Source::CatboostJson),
+                ("\"oblivious_trees\"", Source::CatboostJson),
+            ];
+            let found = keys
+                .into_iter()
+                .filter_map(|(key, source)| Some((position(head, key)?, source)));
+            found.min_by_key(|(at, _)| *at).map(|(_, source)| source)
         }
-        Some(b'"') if extension == "json" => None,
-        Some(b'i' | b'U' | b'I' | b'l' | b'L') if has("learner") => Some(Source::XgboostUbjson),
+        b'i' | b'U' | b'I' | b'l' | b'L' => position(head, "learner").map(|_| Source::XgboostUbjson),
         _ => None,
     }
 }
 
-fn memory_find(bytes: &[u8], wanted: &[u8]) -> bool {
-    bytes.windows(wanted.len()).any(|it| it == wanted)
+fn position(bytes: &[u8], wanted: &str) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|it| it == wanted.as_bytes())
 }
 
 /// Reads the model in the file `main`; other files are what it may refer to.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foretell_features::FeatureMatrix;
-use foretell_inference::import::import;
+use foretell_inference::import::{Source, import, sniff};
 use proptest::prelude::*;
 
 use crate::support::{check_refused, fixtures, read};
@@ -78,6 +78,29 @@ proptest! {
             let row = FeatureMatrix::from_rows(imported.inputs.len(), vec![f64::NAN; imported.inputs.len()]);
             imported.predictor.predictor().predict(&row).unwrap();
         }
+    }
+}
+
+#[test]
+fn a_file_is_known_by_its_first_bytes_whatever_its_name() {
+    let catboost_column = br#"{"features_info": {"float_features": [{"feature_id": "learner"}]}}"#;
+    let xgboost_column = br#"{"learner": {"feature_names": ["features_info"]}}"#;
+    let head = |file: &str| std::fs::read(fixtures(file)).unwrap()[..1_000].to_vec();
+    let cases = [
+        (head("lightgbm/binary.txt"), Some(Source::LightgbmText)),
+        (head("xgboost/binary.json"), Some(Source::XgboostJson)),
+        (head("xgboost/binary_ubjson.ubj"), Some(Source::XgboostUbjson)),
+        (head("catboost/statistics.json"), Some(Source::CatboostJson)),
+        (head("catboost/lossguide.json"), Some(Source::CatboostJson)),
+        (catboost_column.to_vec(), Some(Source::CatboostJson)),
+        (xgboost_column.to_vec(), Some(Source::XgboostJson)),
+        (b"{\"weights\": []}".to_vec(), None),
+        (b"{".to_vec(), None),
+        (b"treetops".to_vec(), None),
+        (Vec::new(), None),
+    ];
+    for (head, source) in cases {
+        assert_eq!(sniff("model", &head), source, "{}", head.escape_ascii());
     }
 }
 
