@@ -28,7 +28,7 @@ fn read(path: &Path) -> Option<Imported> {
     let (name, bytes) = (name_of(path), std::fs::read(path).unwrap());
     match import(&BTreeMap::from([(name.clone(), bytes)]), &name) {
         Ok(imported) => Some(imported),
-        Err(error) if error.to_string().contains("ONNX session") => None,
+        Err(error) if error.to_string().contains("`onnx`") || error.to_string().contains("ONNX session") => None,
         Err(error) => panic!("{name}: {error}"),
     }
 }
