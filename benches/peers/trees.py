@@ -1,7 +1,7 @@
 """Tree ensembles of the real libraries, each in every form in which a peer evaluates it, and rows to evaluate.
 
-    trees.py make FOLDER MINUTES [SHAPE..]     rows-30.f32, rows-300.f32 and a folder for each model; all of them without SHAPE
-    trees.py convert FORM FOLDER               one form of one model; called by `make`, with a limit of MINUTES each
+    trees.py make FOLDER MINUTES [SHAPE..]     the rows (float32) and a folder for each model; all of them without SHAPE
+    trees.py convert FORM FOLDER MINUTES       one form of one model; called by `make`
 
 A model's folder holds the library's own file (`model.txt` or `model.json`), `expected.f64` (its raw scores of the first
 EXPECTED rows), `model.onnx`, `tl2cgen.so`, for LightGBM `lleaves.so`, `shape.json`, and for a form that could not be made
@@ -13,20 +13,26 @@ took 190 s for 100 trees of 64 leaves and was no faster (5.2 against 5.0 microse
 
 import json
 import pathlib
+import resource
+import signal
 import subprocess
 import sys
 import time
 
 import numpy as np
 
-# Name, trees, leaves, levels (0: as deep as the leaves need), training rows.
+# Counts up when a change makes other models: those in the cache then are not taken for these.
+RECIPE = 1
+
+# Name, trees, leaves, levels (0: as deep as the leaves need), training rows, columns, how many of them are categories.
 SHAPES = {
-    "100x6": (100, 64, 6, 30_000),
-    "500x6": (500, 64, 6, 30_000),
-    "1000x64": (1000, 64, 0, 30_000),
-    "300x10": (300, 1024, 10, 250_000),
+    "100x6": (100, 64, 6, 30_000, [30, 300], 0),
+    "500x6": (500, 64, 6, 30_000, [30, 300], 0),
+    "500x64c": (500, 64, 0, 30_000, [30], 10),
+    "1000x64": (1000, 64, 0, 30_000, [30, 300], 0),
+    "300x10": (300, 1024, 10, 250_000, [30, 300], 0),
 }
-COLUMNS = [30, 300]
+CATEGORIES = 40
 ROWS = 65_536
 EXPECTED = 2048
 MISSING = 0.1
@@ -34,16 +40,22 @@ MISSING = 0.1
 FULL = 0.9
 
 
-def cells(draw, n_rows, n_columns):
-    """Normal values on a grid that float32 holds exactly, with the midpoints between them: every library sees the same rows."""
+def cells(draw, n_rows, n_columns, categories=0):
+    """Normal values on a grid that float32 holds exactly, with the midpoints between them: every library sees the same rows.
+    The first columns may be categories, as codes, low ones more often."""
     grid = np.round(draw.standard_normal((n_rows, n_columns), dtype=np.float32) * 1024) / np.float32(1024)
+    grid[:, :categories] = np.floor(CATEGORIES * draw.random((n_rows, categories), dtype=np.float32) ** 2)
     grid[draw.random((n_rows, n_columns), dtype=np.float32) < MISSING] = np.nan
     return grid
 
 
-def target(draw, rows):
-    """Smooth, stepped and paired effects of up to 60 columns, of falling size, so that deep splits find something in many."""
+def target(draw, rows, categories=0):
+    """Smooth, stepped and paired effects of up to 60 columns, of falling size, so that deep splits find something in many. A
+    category has its own effect, drawn once."""
     known = np.nan_to_num(rows[:, :60], nan=0.0).astype(np.float64)
+    effects = np.random.default_rng(3).standard_normal((categories, CATEGORIES))
+    for at in range(categories):
+        known[:, at] = effects[at][known[:, at].astype(int)]
     missing = np.isnan(rows[:, :60])
     total = np.zeros(len(rows))
     for at in range(known.shape[1]):
@@ -60,7 +72,7 @@ def drawn(rows):
 def train_lightgbm(folder, shape, rows, answers):
     import lightgbm
 
-    trees, leaves, depth, _ = shape
+    trees, leaves, depth, *_, categories = shape
     settings = {
         "objective": "regression",
         "num_leaves": leaves,
@@ -74,7 +86,8 @@ def train_lightgbm(folder, shape, rows, answers):
         "force_col_wise": True,
         "seed": 1,
     }
-    booster = lightgbm.train(settings, lightgbm.Dataset(rows, answers), trees)
+    dataset = lightgbm.Dataset(rows, answers, categorical_feature=list(range(categories)))
+    booster = lightgbm.train(settings, dataset, trees)
     booster.save_model(folder / "model.txt")
     sizes = [it["num_leaves"] for it in booster.dump_model()["tree_info"]]
     return sizes, lambda rows: booster.predict(rows, raw_score=True)
@@ -83,7 +96,12 @@ def train_lightgbm(folder, shape, rows, answers):
 def train_xgboost(folder, shape, rows, answers):
     import xgboost
 
-    trees, leaves, depth, _ = shape
+    trees, leaves, depth, *_, categories = shape
+    types = ["c"] * categories + ["q"] * (rows.shape[1] - categories)
+
+    def matrix(rows, answers=None):
+        return xgboost.DMatrix(rows, answers, feature_types=types, enable_categorical=True)
+
     settings = {
         "objective": "reg:squarederror",
         "tree_method": "hist",
@@ -95,67 +113,64 @@ def train_xgboost(folder, shape, rows, answers):
         "colsample_bytree": drawn(rows),
         "seed": 1,
     }
-    booster = xgboost.train(settings, xgboost.DMatrix(rows, answers), trees)
+    booster = xgboost.train(settings, matrix(rows, answers), trees)
     booster.save_model(folder / "model.json")
     sizes = [tree.count("leaf=") for tree in booster.get_dump()]
-    return sizes, lambda rows: booster.predict(xgboost.DMatrix(rows), output_margin=True)
+    return sizes, lambda rows: booster.predict(matrix(rows), output_margin=True)
 
 
 TRAIN = {"lightgbm": train_lightgbm, "xgboost": train_xgboost}
-FORMS = {"lightgbm": ["onnx", "tl2cgen", "lleaves"], "xgboost": ["onnx", "tl2cgen"]}
+# From the cheapest on: an impatient reader has most of the table early.
+FORMS = {"onnx": {"lightgbm", "xgboost"}, "lleaves": {"lightgbm"}, "tl2cgen": {"lightgbm", "xgboost"}}
 
 
 def make(folder, minutes, names):
     folder.mkdir(parents=True, exist_ok=True)
-    for columns in COLUMNS:
-        path = folder / f"rows-{columns}.f32"
-        if not path.exists():
-            cells(np.random.default_rng(2), ROWS, columns).tofile(path)
-    for name in names or SHAPES:
-        for columns in COLUMNS:
-            for library in TRAIN:
-                make_model(folder, library, name, columns)
-    for name in names or SHAPES:
-        for columns in COLUMNS:
-            for library in TRAIN:
-                make_forms(folder / f"{library}-{name}-{columns}", FORMS[library], minutes)
+    models = [(name, columns, library) for name in names or SHAPES for columns in SHAPES[name][4] for library in TRAIN]
+    for name, columns, library in models:
+        make_model(folder / f"{library}-{name}-{columns}", library, name, columns)
+    for form, of in FORMS.items():
+        for name, columns, library in models:
+            if library in of:
+                make_form(folder / f"{library}-{name}-{columns}", form, minutes)
 
 
-def make_model(parent, library, name, columns):
-    folder = parent / f"{library}-{name}-{columns}"
+def make_model(folder, library, name, columns):
     folder.mkdir(exist_ok=True)
     if (folder / "shape.json").exists():
         return
     began, shape = time.monotonic(), SHAPES[name]
+    categories = shape[5]
+    rows_file = f"rows-{columns}{'c' if categories else ''}.f32"
+    asked = cells(np.random.default_rng(2), ROWS, columns, categories)
+    asked.tofile(folder.parent / rows_file)
     draw = np.random.default_rng(1)
-    rows = cells(draw, shape[3], columns)
-    sizes, predict = TRAIN[library](folder, shape, rows, target(draw, rows))
+    rows = cells(draw, shape[3], columns, categories)
+    sizes, predict = TRAIN[library](folder, shape, rows, target(draw, rows, categories))
     mean = sum(sizes) / len(sizes)
     assert mean >= FULL * shape[1], f"{folder.name}: {mean:.0f} leaves a tree, not {shape[1]}"
-    asked = np.fromfile(parent / f"rows-{columns}.f32", np.float32, EXPECTED * columns).reshape(-1, columns)
-    np.asarray(predict(asked), np.float64).tofile(folder / "expected.f64")
-    about = {"library": library, "shape": name, "columns": columns, "trees": len(sizes), "leaves": mean, "min": min(sizes)}
+    np.asarray(predict(asked[:EXPECTED]), np.float64).tofile(folder / "expected.f64")
+    about = {"library": library, "shape": name, "columns": columns, "rows": rows_file, "trees": len(sizes), "leaves": mean}
     (folder / "shape.json").write_text(json.dumps(about))
     print(f"{folder.name}: {mean:.1f} leaves a tree, {time.monotonic() - began:.0f} s", flush=True)
 
 
-def make_forms(folder, forms, minutes):
-    for form in forms:
-        made = folder / ("model.onnx" if form == "onnx" else f"{form}.so")
-        absent = folder / f"{form}.absent"
-        if made.exists() or absent.exists():
-            continue
-        began = time.monotonic()
-        command = [sys.executable, __file__, "convert", form, str(folder)]
-        try:
-            done = subprocess.run(command, timeout=60 * minutes, capture_output=True, text=True, check=False)
-            reason = None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it died"])[-1]
-        except subprocess.TimeoutExpired:
-            reason = f"not made within {minutes:g} minutes"
-        if reason:
-            made.unlink(missing_ok=True)
-            absent.write_text(reason)
-        print(f"{folder.name}: {form} {reason or 'made'}, {time.monotonic() - began:.0f} s", flush=True)
+def make_form(folder, form, minutes):
+    made = folder / ("model.onnx" if form == "onnx" else f"{form}.so")
+    absent = folder / f"{form}.absent"
+    if made.exists() or absent.exists():
+        return
+    began = time.monotonic()
+    command = [sys.executable, __file__, "convert", form, str(folder), str(minutes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == -signal.SIGXCPU:
+        reason = f"not made within {minutes:g} minutes of processor time"
+    else:
+        reason = None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it died"])[-1]
+    if reason:
+        made.unlink(missing_ok=True)
+        absent.write_text(reason)
+    print(f"{folder.name}: {form} {reason or 'made'}, {time.monotonic() - began:.0f} s", flush=True)
 
 
 def to_onnx(folder):
@@ -203,7 +218,9 @@ def to_lleaves(folder):
     cached.unlink()
 
 
-def convert(form, folder):
+def convert(form, folder, minutes):
+    # Of processor time, so that a busy machine makes the same. Each process that this one starts has as much again.
+    resource.setrlimit(resource.RLIMIT_CPU, (int(60 * minutes), int(60 * minutes) + 5))
     match form:
         case "onnx":
             to_onnx(folder)
@@ -217,5 +234,5 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["make", folder, minutes, *names]:
             make(pathlib.Path(folder), float(minutes), names)
-        case ["convert", form, folder]:
-            convert(form, pathlib.Path(folder))
+        case ["convert", form, folder, minutes]:
+            convert(form, pathlib.Path(folder), float(minutes))

@@ -50,9 +50,9 @@ const SIZES: [usize; 5] = [1, 8, 64, 1024, 65_536];
 const QUICK_SIZES: [usize; 2] = [1, 1024];
 
 impl Batches {
-    /// The rows beside a model.
+    /// The rows that a model is asked.
     pub(crate) fn read(model: &PeerModel, quick: bool) -> Result<Self, Failure> {
-        let bytes = fs::read(model.rows_file())?;
+        let bytes = fs::read(&model.rows)?;
         let values: Vec<f32> = bytes.as_chunks().0.iter().map(|it| f32::from_le_bytes(*it)).collect();
         let sizes: &[usize] = if quick { &QUICK_SIZES } else { &SIZES };
         let by_size = sizes.iter().map(|&size| cut(&values, model.columns, size)).collect();

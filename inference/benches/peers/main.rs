@@ -52,10 +52,10 @@ fn main() -> Result<(), Failure> {
 fn compare(models: &[PeerModel], quick: bool) -> Result<(), Failure> {
     let effort = if quick { Effort::QUICK } else { Effort::FULL };
     let mut report = Report::default();
-    for columns in model::columns(models) {
-        let of_width: Vec<&PeerModel> = models.iter().filter(|it| it.columns == columns).collect();
-        let batches = Batches::read(of_width[0], quick)?;
-        for model in of_width {
+    for rows in model::rows(models) {
+        let asked: Vec<&PeerModel> = models.iter().filter(|it| it.rows == rows).collect();
+        let batches = Batches::read(asked[0], quick)?;
+        for model in asked {
             eprintln!("{model}");
             report.add(model, &batches, effort)?;
         }

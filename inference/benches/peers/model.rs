@@ -21,6 +21,8 @@ pub(crate) struct PeerModel {
     pub(crate) library: Library,
     pub(crate) shape: String,
     pub(crate) columns: usize,
+    /// The file of rows that it is asked.
+    pub(crate) rows: PathBuf,
     /// The library's own raw scores of the first rows.
     pub(crate) expected: Vec<f64>,
 }
@@ -50,6 +52,7 @@ impl PeerModel {
             library: String,
             shape: String,
             columns: usize,
+            rows: String,
         }
         let it: About = serde_json::from_slice(&fs::read(about)?)?;
         let folder = about.parent().expect("it is a file in a folder").to_owned();
@@ -61,6 +64,7 @@ impl PeerModel {
             },
             shape: it.shape,
             columns: it.columns,
+            rows: folder.with_file_name(it.rows),
             expected: expected
                 .as_chunks()
                 .0
@@ -79,16 +83,11 @@ impl PeerModel {
         })
     }
 
-    /// The rows that all models of its width are asked.
-    pub(crate) fn rows_file(&self) -> PathBuf {
-        self.folder.with_file_name(format!("rows-{}.f32", self.columns))
-    }
-
     /// Leaves at most: the order of shapes.
     fn size(&self) -> u64 {
         let (trees, rest) = self.shape.split_once('x').unwrap_or(("0", "0"));
         let number = |text: &str| text.parse().unwrap_or(0);
-        match number(rest) {
+        match number(rest.trim_end_matches('c')) {
             levels @ 0..32 => number(trees) << levels,
             leaves => number(trees) * leaves,
         }
@@ -105,7 +104,7 @@ impl Display for PeerModel {
     }
 }
 
-/// The widths of the models, ascending.
-pub(crate) fn columns(models: &[PeerModel]) -> BTreeSet<usize> {
-    models.iter().map(|it| it.columns).collect()
+/// The files of rows that the models are asked.
+pub(crate) fn rows(models: &[PeerModel]) -> BTreeSet<&Path> {
+    models.iter().map(|it| it.rows.as_path()).collect()
 }
