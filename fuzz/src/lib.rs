@@ -35,10 +35,14 @@ pub fn import_files(files: BTreeMap<String, Vec<u8>>, main: &str, size: usize) {
 }
 
 fn use_imported(imported: &Imported) {
-    let (name, bytes) = imported.predictor.to_file();
+    let predictor = imported.predictor.predictor();
+    let (name, bytes) = predictor.to_file();
     if name == foretell_inference::tree::TREES_FILE {
         let trees = TreeEnsemble::from_bytes(&bytes).expect("what was written can be read");
         use_trees(&trees);
+    } else if (1..=PREDICTED_COLUMNS).contains(&imported.inputs.len()) {
+        let answers = predictor.predict(&rows(imported.inputs.len()));
+        answers.expect("rows of the right width");
     }
 }
 
