@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
-use super::blocks::{Block, Blocks, Entry, LEVELS, MISSING_LEFT, WIDTH};
+use super::blocks::{Block, Entry, LEVELS, MISSING_LEFT, View, WIDTH};
 use super::codes::MAX_COLUMNS;
 use super::shap::{Parts, Paths};
 use super::sum::{LANES, Outputs, Sum, VectorSums};
@@ -29,13 +29,13 @@ impl Cpu {
     }
 
     /// Whether it can take these blocks.
-    pub(super) fn takes(self, blocks: &Blocks) -> bool {
+    pub(super) fn takes(self, blocks: View<'_>) -> bool {
         blocks.codes.len() <= MOST_COLUMNS
     }
 
     /// The raw scores of one row, of blocks that it takes.
     #[inline]
-    pub(super) fn sum_row(self, blocks: &Blocks, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
+    pub(super) fn sum_row(self, blocks: View<'_>, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
         // SAFETY: `self` is the proof that the processor has these instructions.
         unsafe {
             match blocks.codes.len().div_ceil(TABLE) {
@@ -72,7 +72,7 @@ pub(super) fn explain(paths: Paths<'_>, row: &[f64], parts: &mut Parts) {
 type Tables<const T: usize> = [__m256i; T];
 
 #[target_feature(enable = "avx2,popcnt")]
-fn sum_row<const T: usize>(blocks: &Blocks, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
+fn sum_row<const T: usize>(blocks: View<'_>, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
     let tables = encode::<T>(blocks, row);
     if outputs.vectors {
         let n_trees = outputs.trees(0).len();
@@ -106,7 +106,7 @@ fn sum_row<const T: usize>(blocks: &Blocks, outputs: &Outputs, row: &[f64], out:
 /// The codes of a row, sixteen a table, each table in both halves of a register.
 #[target_feature(enable = "avx2,popcnt")]
 #[inline]
-fn encode<const T: usize>(blocks: &Blocks, row: &[f64]) -> Tables<T> {
+fn encode<const T: usize>(blocks: View<'_>, row: &[f64]) -> Tables<T> {
     let mut codes = [0; MAX_COLUMNS];
     blocks.codes.encode(row, &mut codes, |points, x| below(points, x));
     let mut tables = [_mm256_setzero_si256(); T];
@@ -119,14 +119,14 @@ fn encode<const T: usize>(blocks: &Blocks, row: &[f64]) -> Tables<T> {
 /// The leaves of four trees whose root blocks lie side by side.
 #[target_feature(enable = "avx2,popcnt")]
 #[inline]
-fn leaves_of<const T: usize>(blocks: &Blocks, tables: &Tables<T>, first: usize) -> __m256d {
+fn leaves_of<const T: usize>(blocks: View<'_>, tables: &Tables<T>, first: usize) -> __m256d {
     let mut decisions = [0; WALKS];
     for (lane, decision) in decisions.iter_mut().enumerate() {
-        *decision = decide::<T>(&blocks.blocks.get()[first + lane], tables);
+        *decision = decide::<T>(&blocks.blocks[first + lane], tables);
     }
     let lanes = _mm256_setr_epi64x(0, WIDTH as i64, 2 * WIDTH as i64, 3 * WIDTH as i64);
     let starts = _mm256_add_epi64(lanes, _mm256_set1_epi64x((first * WIDTH) as i64));
-    let exits = gather(blocks.exits.get(), _mm256_add_epi64(starts, exits_of(&decisions)));
+    let exits = gather(blocks.exits, _mm256_add_epi64(starts, exits_of(&decisions)));
     if _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_UNORD_Q>(exits, exits)) == 0 {
         return exits;
     }
@@ -136,17 +136,17 @@ fn leaves_of<const T: usize>(blocks: &Blocks, tables: &Tables<T>, first: usize) 
 /// Goes on in other blocks until all four walks are at leaves.
 #[target_feature(enable = "avx2,popcnt")]
 #[inline]
-fn follow<const T: usize>(blocks: &Blocks, tables: &Tables<T>, exits: __m256d) -> __m256d {
+fn follow<const T: usize>(blocks: View<'_>, tables: &Tables<T>, exits: __m256d) -> __m256d {
     let mut leaves = [0.0; WALKS];
     store(&mut leaves, exits);
     for leaf in &mut leaves {
         while leaf.is_nan() {
             let Entry { block, mut place } = Entry::of(leaf.to_bits());
-            let decided = decide::<T>(&blocks.blocks.get()[block], tables);
+            let decided = decide::<T>(&blocks.blocks[block], tables);
             while place < WIDTH {
                 place = 2 * place + (decided >> place & 1) as usize;
             }
-            *leaf = blocks.exits.get()[block * WIDTH + place - WIDTH];
+            *leaf = blocks.exits[block * WIDTH + place - WIDTH];
         }
     }
     load(&leaves)

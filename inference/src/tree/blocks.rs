@@ -52,6 +52,17 @@ pub(super) struct Blocks {
     pub(super) wide_columns: Section<u16>,
 }
 
+/// The same, its lists at hand.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) codes: &'a Codes,
+    pub(super) shape: &'a Shape,
+    pub(super) blocks: &'a [Block],
+    pub(super) exits: &'a [f64],
+    pub(super) masks: &'a [u64],
+    wide_columns: &'a [u16],
+}
+
 /// How the blocks are to be read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Shape {
@@ -244,28 +255,46 @@ impl Blocks {
         exits.iter().enumerate().all(sound)
     }
 
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            codes: &self.codes,
+            shape: &self.shape,
+            blocks: self.blocks.get(),
+            exits: self.exits.get(),
+            masks: self.masks.get(),
+            wide_columns: self.wide_columns.get(),
+        }
+    }
+}
+
+impl View<'_> {
     /// The codes of a row.
-    pub(super) fn code(&self, row: &[f64]) -> [u8; MAX_COLUMNS] {
+    pub(super) fn code(self, row: &[f64]) -> [u8; MAX_COLUMNS] {
         let mut codes = [0; MAX_COLUMNS];
         self.codes.encode(row, &mut codes, count_below);
         codes
     }
 
     /// What a row decides at every test of the root blocks from `first` on: a bit each, set where it goes right.
-    pub(super) fn decide(&self, first: usize, codes: &[u8; MAX_COLUMNS], decisions: &mut [u64]) {
+    pub(super) fn decide(self, first: usize, codes: &[u8; MAX_COLUMNS], decisions: &mut [u64]) {
         #[cfg(target_arch = "x86_64")]
         if let Some(cpu) = super::vbmi::Cpu::detect() {
             return cpu.decide(self, first, codes, decisions);
         }
         for (decision, block) in decisions.iter_mut().zip(first..) {
-            let rights = (1..WIDTH).map(|place| u64::from(self.goes_right(block, place, codes)) << place);
+            let tests = &self.blocks[block];
+            let goes_right = |place| match self.wide_columns.is_empty() {
+                true => self.goes_right::<false>(tests, block, place, codes),
+                false => self.goes_right::<true>(tests, block, place, codes),
+            };
+            let rights = (1..WIDTH).map(|place| u64::from(goes_right(place)) << place);
             *decision = rights.sum();
         }
     }
 
     /// The raw scores of one row without vector instructions: the tests on the path only, as many trees in flight as the
     /// processor likes.
-    pub(super) fn sum_row_plainly(&self, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
+    pub(super) fn sum_row_plainly(self, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
         let codes = self.code(row);
         if outputs.vectors {
             let n_trees = outputs.trees(0).len();
@@ -289,12 +318,27 @@ impl Blocks {
     }
 
     #[inline]
-    fn leaves(&self, roots: Range<usize>, codes: &[u8; MAX_COLUMNS], mut to: impl FnMut(usize, f64)) {
+    fn leaves(self, roots: Range<usize>, codes: &[u8; MAX_COLUMNS], to: impl FnMut(usize, f64)) {
+        if self.wide_columns.is_empty() {
+            self.leaves_of::<false>(roots, codes, to);
+        } else {
+            self.leaves_of::<true>(roots, codes, to);
+        }
+    }
+
+    /// `WIDE`: columns are in `wide_columns`.
+    #[inline]
+    fn leaves_of<const WIDE: bool>(
+        self,
+        roots: Range<usize>,
+        codes: &[u8; MAX_COLUMNS],
+        mut to: impl FnMut(usize, f64),
+    ) {
         for first in roots.clone().step_by(GROUP) {
-            let exits = self.walk(first, codes);
+            let exits = self.walk::<WIDE>(first, codes);
             for (lane, mut exit) in exits.into_iter().enumerate() {
                 while exit.is_nan() {
-                    exit = self.follow(Entry::of(exit.to_bits()), codes);
+                    exit = self.follow::<WIDE>(Entry::of(exit.to_bits()), codes);
                 }
                 to(first - roots.start + lane, exit);
             }
@@ -303,34 +347,41 @@ impl Blocks {
 
     /// The exits of eight blocks side by side.
     #[inline]
-    fn walk(&self, first: usize, codes: &[u8; MAX_COLUMNS]) -> [f64; GROUP] {
+    fn walk<const WIDE: bool>(self, first: usize, codes: &[u8; MAX_COLUMNS]) -> [f64; GROUP] {
+        let group: &[Block; GROUP] = self.blocks[first..].first_chunk().expect("roots come in groups");
         let mut places = [1_usize; GROUP];
         for _ in 0..LEVELS {
-            for (lane, place) in places.iter_mut().enumerate() {
-                *place = 2 * *place + usize::from(self.goes_right(first + lane, *place, codes));
+            for lane in 0..GROUP {
+                let right = self.goes_right::<WIDE>(&group[lane], first + lane, places[lane], codes);
+                places[lane] = 2 * places[lane] + usize::from(right);
             }
         }
-        let exits = self.exits.get();
-        std::array::from_fn(|lane| exits[(first + lane) * WIDTH + places[lane] - WIDTH])
+        std::array::from_fn(|lane| self.exits[(first + lane) * WIDTH + places[lane] - WIDTH])
     }
 
     #[inline]
-    fn follow(&self, Entry { block, mut place }: Entry, codes: &[u8; MAX_COLUMNS]) -> f64 {
+    fn follow<const WIDE: bool>(self, Entry { block, mut place }: Entry, codes: &[u8; MAX_COLUMNS]) -> f64 {
         while place < WIDTH {
-            place = 2 * place + usize::from(self.goes_right(block, place, codes));
+            let right = self.goes_right::<WIDE>(&self.blocks[block], block, place, codes);
+            place = 2 * place + usize::from(right);
         }
-        self.exits.get()[block * WIDTH + place - WIDTH]
+        self.exits[block * WIDTH + place - WIDTH]
     }
 
     #[inline]
-    fn goes_right(&self, block: usize, place: usize, codes: &[u8; MAX_COLUMNS]) -> bool {
-        let [columns, thresholds] = &self.blocks.get()[block];
+    fn goes_right<const WIDE: bool>(
+        self,
+        [columns, thresholds]: &Block,
+        block: usize,
+        place: usize,
+        codes: &[u8; MAX_COLUMNS],
+    ) -> bool {
         let (column, threshold) = (columns[place], thresholds[place]);
-        let code = match self.wide_columns.get().get(block * WIDTH + place) {
-            Some(&wide) => codes[usize::from(wide) % MAX_COLUMNS],
-            None => codes[usize::from(column & !MISSING_LEFT)],
+        let at = match WIDE {
+            true => usize::from(self.wide_columns[block * WIDTH + place]) % MAX_COLUMNS,
+            false => usize::from(column & !MISSING_LEFT),
         };
-        code.wrapping_add(column >> 7) > threshold
+        codes[at].wrapping_add(column >> 7) > threshold
     }
 }
 

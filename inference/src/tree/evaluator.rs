@@ -6,6 +6,7 @@ use foretell_features::FeatureMatrix;
 use rayon::prelude::*;
 
 use super::TreeEnsemble;
+use super::blocks::Blocks;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, vbmi};
 
@@ -41,7 +42,7 @@ impl TreeEnsemble {
         found.push(Evaluator::Blocks);
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = avx2::Cpu::detect().filter(|cpu| cpu.takes(blocks));
+            let avx2 = avx2::Cpu::detect().filter(|cpu| cpu.takes(blocks.view()));
             found.extend(avx2.map(|_| Evaluator::Avx2));
             found.extend(vbmi::Cpu::detect().map(|_| Evaluator::Avx512));
         }
@@ -82,7 +83,8 @@ impl TreeEnsemble {
     #[inline]
     fn sum_part(&self, evaluator: Evaluator, width: usize, rows: &[f64], out: &mut [f64]) {
         let outputs = &self.outputs;
-        let Some(blocks) = self.blocks.as_ref().filter(|_| evaluator != Evaluator::Walk) else {
+        let blocks = self.blocks.as_ref().filter(|_| evaluator != Evaluator::Walk);
+        let Some(blocks) = blocks.map(Blocks::view) else {
             return self.flat().sum_rows(outputs, width, rows, out);
         };
         #[cfg(target_arch = "x86_64")]

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::blocks::{BATCH, Blocks, LEVELS, WIDTH};
+use super::blocks::{BATCH, LEVELS, View, WIDTH};
 use super::form::{LeafValue, Tree};
 use super::shap::{Parts, share};
 
@@ -57,7 +57,7 @@ impl LeafPaths {
     }
 
     /// Adds the parts of one row in those of some trees that fit. The root block of the first of them is `root`.
-    pub(super) fn add(&self, blocks: &Blocks, root: usize, trees: Range<usize>, row: &[f64], parts: &mut Parts) {
+    pub(super) fn add(&self, blocks: View<'_>, root: usize, trees: Range<usize>, row: &[f64], parts: &mut Parts) {
         let codes = blocks.code(row);
         let mut decisions = [0; BATCH];
         for (batch, trees) in self.trees[trees].chunks(BATCH).enumerate() {

@@ -51,7 +51,8 @@ impl Explainer {
     fn add(&self, ensemble: &TreeEnsemble, row: &[f64], output: usize, parts: &mut Parts) {
         let trees = ensemble.outputs.trees(output);
         if let (Some(leaves), Some(blocks)) = (&self.leaves, &ensemble.blocks) {
-            leaves.add(blocks, blocks.shape.passes[output].start, trees.clone(), row, parts);
+            let root = blocks.shape.passes[output].start;
+            leaves.add(blocks.view(), root, trees.clone(), row, parts);
         }
         let of = if ensemble.outputs.vectors { output } else { 0 };
         let paths = Paths {

@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
-use super::blocks::{BATCH, Blocks, Entry, GROUP, LEVELS, REGISTER, WIDTH};
+use super::blocks::{BATCH, Entry, GROUP, LEVELS, REGISTER, View, WIDTH};
 use super::codes::MAX_COLUMNS;
 use super::sum::{LANES, Outputs, Sum, VectorSums};
 
@@ -37,7 +37,7 @@ impl Cpu {
     }
 
     /// What a row of codes decides at every test of the root blocks from `first` on.
-    pub(super) fn decide(self, blocks: &Blocks, first: usize, codes: &[u8; MAX_COLUMNS], decisions: &mut [u64]) {
+    pub(super) fn decide(self, blocks: View<'_>, first: usize, codes: &[u8; MAX_COLUMNS], decisions: &mut [u64]) {
         // SAFETY: `self` is the proof that the processor has these instructions.
         unsafe {
             match blocks.shape.registers {
@@ -55,7 +55,7 @@ impl Cpu {
 
     /// The raw scores of rows of that width.
     #[inline]
-    pub(super) fn sum_rows(self, blocks: &Blocks, outputs: &Outputs, width: usize, rows: &[f64], out: &mut [f64]) {
+    pub(super) fn sum_rows(self, blocks: View<'_>, outputs: &Outputs, width: usize, rows: &[f64], out: &mut [f64]) {
         let tile = if outputs.vectors { 1 } else { ROWS };
         let (mut rows, mut out) = (rows, out);
         while out.len() >= outputs.len() {
@@ -83,7 +83,7 @@ impl Cpu {
 
 /// The decisions of `Cpu::decide`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
-fn decide_all<const REGS: usize>(blocks: &Blocks, first: usize, codes: &[u8; MAX_COLUMNS], decisions: &mut [u64]) {
+fn decide_all<const REGS: usize>(blocks: View<'_>, first: usize, codes: &[u8; MAX_COLUMNS], decisions: &mut [u64]) {
     let registers = registers::<REGS>(codes);
     for (decision, block) in decisions.iter_mut().zip(first..) {
         *decision = decide::<REGS, true>(blocks, block, &registers);
@@ -93,7 +93,7 @@ fn decide_all<const REGS: usize>(blocks: &Blocks, first: usize, codes: &[u8; MAX
 /// Some rows on their way through an ensemble.
 #[derive(Clone, Copy)]
 struct Tile<'a> {
-    blocks: &'a Blocks,
+    blocks: View<'a>,
     outputs: &'a Outputs,
     width: usize,
     rows: &'a [f64],
@@ -151,7 +151,7 @@ fn score<const REGS: usize, const MISSING: bool, const N: usize>(tile: Tile<'_>,
 /// The codes of a row.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
-fn encode<const REGS: usize>(blocks: &Blocks, row: &[f64]) -> [__m512i; REGS] {
+fn encode<const REGS: usize>(blocks: View<'_>, row: &[f64]) -> [__m512i; REGS] {
     let mut codes = [0; MAX_COLUMNS];
     blocks.codes.encode(row, &mut codes, |points, x| below(points, x));
     registers::<REGS>(&codes)
@@ -171,7 +171,7 @@ fn registers<const REGS: usize>(codes: &[u8; MAX_COLUMNS]) -> [__m512i; REGS] {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
 fn decide_batch<const REGS: usize, const MISSING: bool, const N: usize>(
-    blocks: &Blocks,
+    blocks: View<'_>,
     first: usize,
     count: usize,
     codes: &[[__m512i; REGS]; N],
@@ -189,7 +189,7 @@ fn decide_batch<const REGS: usize, const MISSING: bool, const N: usize>(
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
 fn add_leaves<const REGS: usize, const MISSING: bool>(
-    blocks: &Blocks,
+    blocks: View<'_>,
     codes: &[__m512i; REGS],
     first: usize,
     decisions: &[u64],
@@ -215,7 +215,7 @@ fn add_leaves<const REGS: usize, const MISSING: bool>(
 /// Adds what leaves have for every output.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 fn add_vectors<const REGS: usize, const MISSING: bool>(
-    blocks: &Blocks,
+    blocks: View<'_>,
     outputs: &Outputs,
     codes: &[__m512i; REGS],
     sums: &mut VectorSums<'_>,
@@ -238,7 +238,7 @@ fn add_vectors<const REGS: usize, const MISSING: bool>(
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
 fn find_leaves<const REGS: usize, const MISSING: bool>(
-    blocks: &Blocks,
+    blocks: View<'_>,
     codes: &[__m512i; REGS],
     first: usize,
     decisions: &[u64],
@@ -303,7 +303,7 @@ impl Open {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
 fn follow<const REGS: usize, const MISSING: bool>(
-    blocks: &Blocks,
+    blocks: View<'_>,
     codes: &[__m512i; REGS],
     open: &mut Open,
     at: usize,
@@ -318,7 +318,7 @@ fn follow<const REGS: usize, const MISSING: bool>(
         trees[lane] = open.trees[at + lane];
     }
     let starts = load_words(&starts);
-    let exits = gather(blocks.exits.get(), _mm512_add_epi64(starts, exits_of(&decisions)));
+    let exits = gather(blocks.exits, _mm512_add_epi64(starts, exits_of(&decisions)));
     let mut values = [0.0; GROUP];
     store(&mut values, exits);
     for (tree, value) in trees.iter().zip(values) {
@@ -356,14 +356,14 @@ struct Above {
 /// One bit per test of the block: whether the row goes right there.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
-fn decide<const REGS: usize, const MISSING: bool>(blocks: &Blocks, block: usize, registers: &[__m512i; REGS]) -> u64 {
-    let [columns, thresholds] = &blocks.blocks.get()[block];
+fn decide<const REGS: usize, const MISSING: bool>(blocks: View<'_>, block: usize, registers: &[__m512i; REGS]) -> u64 {
+    let [columns, thresholds] = &blocks.blocks[block];
     let (columns, thresholds) = (load(columns), load(thresholds));
     let mut codes = match REGS {
         1 => _mm512_permutexvar_epi8(columns, registers[0]),
         2 => _mm512_permutex2var_epi8(registers[0], columns, registers[1]),
         _ => {
-            let (masks, _) = blocks.masks.get().as_chunks::<REGS>();
+            let (masks, _) = blocks.masks.as_chunks::<REGS>();
             let mut codes = _mm512_setzero_si512();
             for (register, mask) in registers.iter().zip(&masks[block]) {
                 codes = _mm512_mask_permutexvar_epi8(codes, *mask, columns, *register);
@@ -381,10 +381,10 @@ fn decide<const REGS: usize, const MISSING: bool>(blocks: &Blocks, block: usize,
 /// What eight root blocks side by side lead to.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
-fn exits_of_roots(blocks: &Blocks, first: usize, decisions: &[u64; GROUP]) -> __m512d {
+fn exits_of_roots(blocks: View<'_>, first: usize, decisions: &[u64; GROUP]) -> __m512d {
     let lanes = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
     let starts = _mm512_add_epi64(lanes, _mm512_set1_epi64((first * WIDTH) as i64));
-    gather(blocks.exits.get(), _mm512_add_epi64(starts, exits_of(decisions)))
+    gather(blocks.exits, _mm512_add_epi64(starts, exits_of(decisions)))
 }
 
 /// The numbers of the exits that eight blocks' decisions lead to.
