@@ -12,7 +12,7 @@ use crate::model::{Model, PredictOptions, RowPrediction};
 pub const GOLDEN_FILE: &str = "golden.json";
 
 /// Relative difference that still counts as equal: the same arithmetic on another machine's `exp` and `ln`.
-const TOLERANCE: f64 = 1e-9;
+pub(crate) const TOLERANCE: f64 = 1e-9;
 
 /// Raw rows and what the trainer's model said of them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -108,8 +108,9 @@ impl Golden {
         }
         let inputs: Vec<&[Value]> = self.rows.iter().map(|it| it.inputs.as_slice()).collect();
         let predictions = model.predict_rows(&inputs, PredictOptions::default())?;
+        let tolerance = model.row_predictor().map_or(TOLERANCE, |it| it.predictor().tolerance());
         for (row, (golden, prediction)) in self.rows.iter().zip(predictions).enumerate() {
-            golden.compare(row, &prediction?, whole.is_some())?;
+            golden.compare(row, &prediction?, whole.is_some(), tolerance)?;
         }
         Ok(())
     }
@@ -117,16 +118,17 @@ impl Golden {
 
 impl GoldenRow {
     /// `whole`: the row was recorded with its level and probabilities, so that their absence says something.
-    fn compare(&self, row: usize, got: &RowPrediction, whole: bool) -> Result<(), InferenceError> {
-        compare(row, Some(self.value), Some(got.value))?;
-        compare(row, self.lower, got.lower)?;
-        compare(row, self.upper, got.upper)?;
+    fn compare(&self, row: usize, got: &RowPrediction, whole: bool, tolerance: f64) -> Result<(), InferenceError> {
+        let compare = |expected, got| compare(row, expected, got, tolerance);
+        compare(Some(self.value), Some(got.value))?;
+        compare(self.lower, got.lower)?;
+        compare(self.upper, got.upper)?;
         if !whole {
             return Ok(());
         }
         for at in 0..self.probabilities.len().max(got.probabilities.len()) {
             let of = |it: &[f64]| it.get(at).copied();
-            compare(row, of(&self.probabilities), of(&got.probabilities))?;
+            compare(of(&self.probabilities), of(&got.probabilities))?;
         }
         let level = got.decision.as_ref().map(|it| it.level.as_str());
         if self.level.as_deref() == level {
@@ -154,13 +156,17 @@ fn pipeline(manifest: &Manifest) -> String {
 
 /// Whether two outputs are the same number for a replay; NaN never is.
 pub fn is_same(expected: f64, got: f64) -> bool {
-    (got - expected).abs() <= TOLERANCE * expected.abs() + 1e-12
+    is_within(expected, got, TOLERANCE)
 }
 
-fn compare(row: usize, expected: Option<f64>, got: Option<f64>) -> Result<(), InferenceError> {
+fn is_within(expected: f64, got: f64, tolerance: f64) -> bool {
+    (got - expected).abs() <= tolerance * expected.abs() + tolerance * 1e-3
+}
+
+fn compare(row: usize, expected: Option<f64>, got: Option<f64>, tolerance: f64) -> Result<(), InferenceError> {
     match (expected, got) {
         (None, None) => Ok(()),
-        (Some(expected), Some(got)) if is_same(expected, got) => Ok(()),
+        (Some(expected), Some(got)) if is_within(expected, got, tolerance) => Ok(()),
         (expected, got) => Err(InferenceError::Golden {
             row,
             expected: expected.unwrap_or(f64::NAN),

@@ -63,6 +63,12 @@ pub trait Predictor: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Relative difference that is still the same number: the same arithmetic on another machine's `exp` and `ln`. More only
+    /// where a library computes that is not ours.
+    fn tolerance(&self) -> f64 {
+        crate::golden::TOLERANCE
+    }
+
     /// Measures on rows like those to come which way to compute is fastest here. Answers stay the same to the last bit.
     fn tune(&mut self, _rows: &FeatureMatrix) {}
 

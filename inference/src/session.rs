@@ -29,7 +29,7 @@ use crate::preprocessing::InputEncoding;
 use crate::sampling::{Background, SampledContributions, unexplained};
 pub use library::{Runtime, runtime};
 use plan::{Block, FORMAT, Kind, Plan, check_closed};
-use values::{Answers, answers, tensors};
+use values::{Answers, answers, tensors, unfit};
 
 /// File name of a graph in a package.
 pub const GRAPH_FILE: &str = "model.onnx";
@@ -161,21 +161,21 @@ impl Predictor for Session {
         }
         let failed =
             |reason: String| InferenceError::Request(format!("the graph cannot be run on these rows: {reason}"));
-        let answers = self.run(x).map_err(failed)?;
-        let taken = match self.plan.only {
-            Some(only) if only < answers.width => {
-                answers.numbers.into_iter().skip(only).step_by(answers.width).collect()
-            }
-            _ => answers.numbers,
-        };
-        if taken.len() != out.len() {
-            return Err(failed(format!(
-                "{} numbers came back, {} were expected",
-                taken.len(),
-                out.len()
-            )));
+        let unfit: Vec<Option<String>> = x.rows().map(|row| unfit(&self.plan.inputs, row)).collect();
+        if unfit.iter().all(Option::is_none) {
+            return self.answer(x, out).map_err(failed);
         }
-        out.copy_from_slice(&taken);
+        let fit: Vec<usize> = (0..unfit.len()).filter(|&row| unfit[row].is_none()).collect();
+        if fit.is_empty() {
+            return Err(failed(unfit.into_iter().flatten().next().unwrap_or_default()));
+        }
+        // A row that no tensor holds has no answer; the others have theirs.
+        let mut answers = vec![0.0; fit.len() * self.n_outputs];
+        self.answer(&x.select(&fit), &mut answers).map_err(failed)?;
+        out.fill(f64::NAN);
+        for (row, answers) in fit.iter().zip(answers.chunks_exact(self.n_outputs)) {
+            out[row * self.n_outputs..(row + 1) * self.n_outputs].copy_from_slice(answers);
+        }
         Ok(())
     }
 
@@ -200,6 +200,11 @@ impl Predictor for Session {
         Ok(())
     }
 
+    /// Most graphs compute in float32, and each version of the library in an order of its own.
+    fn tolerance(&self) -> f64 {
+        1e-5
+    }
+
     fn to_file(&self) -> (String, Vec<u8>) {
         (GRAPH_FILE.to_owned(), self.graph.clone())
     }
@@ -215,6 +220,26 @@ impl Predictor for Session {
 }
 
 impl Session {
+    /// Runs the graph and takes what counts.
+    fn answer(&self, x: &FeatureMatrix, out: &mut [f64]) -> Result<(), String> {
+        let answers = self.run(x)?;
+        let taken: Vec<f64> = match self.plan.only {
+            Some(only) if only < answers.width => {
+                answers.numbers.into_iter().skip(only).step_by(answers.width).collect()
+            }
+            _ => answers.numbers,
+        };
+        if taken.len() != out.len() {
+            return Err(format!(
+                "{} numbers came back, {} were expected",
+                taken.len(),
+                out.len()
+            ));
+        }
+        out.copy_from_slice(&taken);
+        Ok(())
+    }
+
     fn check_width(&self, n_columns: usize) -> Result<(), InferenceError> {
         let expected = self.plan.n_columns();
         if n_columns == expected {

@@ -173,6 +173,37 @@ fn its_files_read_back() {
 }
 
 #[test]
+fn a_package_of_a_network_loads_and_answers_as_pytorch_does() {
+    for (name, [architecture, weights, seen]) in FIXTURES {
+        if name == "half_two_outputs" {
+            continue; // A package answers with one number, or one per class.
+        }
+        let files = [(NETWORK_FILE, architecture), ("model.safetensors", weights)];
+        let files = files.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).into();
+        let arrival = crate::packaging::Arrival {
+            model: name.to_owned(),
+            file: "model.safetensors".to_owned(),
+            sha256: crate::packaging::sha256(weights),
+            at: foretell_features::Timestamp(0),
+            seed: 1,
+        };
+        let package = crate::packaging::package(import(&files, "model.safetensors").unwrap(), &arrival).unwrap();
+        let model = crate::Model::load(&package).unwrap();
+        let seen: Seen = serde_json::from_slice(seen).unwrap();
+        let got = model
+            .predict_rows(&seen.rows, crate::PredictOptions::default())
+            .unwrap();
+        for (got, expected) in got.into_iter().zip(&seen.answers) {
+            let expected = expected.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            assert!(
+                (got.unwrap().value - expected).abs() < 1e-9 * expected.abs().max(1.0),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
 fn wrong_architectures_are_refused_in_a_sentence() {
     let cases = [
         ("\"format\": 1", "\"format\": 2", "format 2"),

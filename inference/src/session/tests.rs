@@ -166,6 +166,41 @@ fn its_files_read_back_and_answer_the_same() {
 }
 
 #[test]
+fn a_package_of_a_graph_loads_and_answers_the_same() {
+    if !has_runtime() {
+        return;
+    }
+    for (name, graph, seen) in FIXTURES {
+        let imported = import("model.onnx", graph).unwrap();
+        let seen: Seen = serde_json::from_slice(seen).unwrap();
+        let expected: Vec<f64> = imported
+            .predictor
+            .predictor()
+            .predict(&encoded(&imported, &seen.rows))
+            .unwrap();
+        let n_outputs = imported.predictor.predictor().n_outputs();
+        let arrival = crate::packaging::Arrival {
+            model: name.to_owned(),
+            file: "model.onnx".to_owned(),
+            sha256: crate::packaging::sha256(graph),
+            at: foretell_features::Timestamp(0),
+            seed: 1,
+        };
+        let model = crate::Model::load(&crate::packaging::package(imported, &arrival).unwrap()).unwrap();
+        let got = model
+            .predict_rows(&seen.rows, crate::PredictOptions::default())
+            .unwrap();
+        for (got, expected) in got.into_iter().zip(expected.chunks(n_outputs)) {
+            let greatest = expected.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            assert!(
+                (got.unwrap().value - greatest).abs() < 1e-6 * greatest.abs().max(1e-3),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
 fn many_threads_share_one_session() {
     if !has_runtime() {
         return;
@@ -237,6 +272,27 @@ fn missing_whole_numbers_and_wrong_widths_are_refused_in_a_sentence() {
         let error = imported.predictor.predictor().predict(&x).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn a_row_that_no_tensor_holds_leaves_the_others_unharmed() {
+    if !has_runtime() {
+        return;
+    }
+    let imported = imported("bayes_whole_numbers");
+    let predict = |rows: &[f64]| {
+        imported
+            .predictor
+            .predictor()
+            .predict(&FeatureMatrix::from_rows(3, rows.to_vec()))
+            .unwrap()
+    };
+    let got = predict(&[1.0, 2.0, 3.0, 1.0, f64::NAN, 2.0, 5.0, 4.0, 3.0]);
+    let alone = predict(&[5.0, 4.0, 3.0]);
+    assert!(
+        got[0].is_finite() && got[1].is_nan() && (got[2] - alone[0]).abs() < 1e-6,
+        "{got:?} {alone:?}"
+    );
 }
 
 #[test]

@@ -37,6 +37,19 @@ pub(super) fn tensors<'a>(blocks: &'a [Block], x: &FeatureMatrix) -> Result<Inpu
     Ok(inputs)
 }
 
+/// What of a row no tensor of its block's type holds.
+pub(super) fn unfit(blocks: &[Block], row: &[f64]) -> Option<String> {
+    let mut first = 0;
+    blocks.iter().find_map(|block| {
+        let cells = &row[first..first + block.width];
+        first += block.width;
+        let is_whole = matches!(block.kind, Kind::Int32 | Kind::Int64 | Kind::Bool);
+        let mut cells = cells.iter().filter(|_| is_whole);
+        let reason = cells.find_map(|&it| whole(it).err())?;
+        Some(format!("input `{}`: {reason}", block.name))
+    })
+}
+
 fn tensor(
     block: &Block,
     cells: impl Iterator<Item = f64>,
