@@ -19,7 +19,7 @@ use crate::manifest::Task;
 use crate::model::RowPredictor;
 use crate::tree::{Combine, Form, Node, Tree, TreeEnsemble};
 
-use super::layout::settle_covers;
+use super::layout::{Forest, settle_covers};
 use super::{Budget, Imported, refused};
 use columns::Columns;
 use ctr::Ctrs;
@@ -50,8 +50,11 @@ fn read(file: &File, n_bytes: usize) -> Result<Imported, String> {
         budget,
         statistics: BTreeMap::new(),
     };
-    let (trees, cover_known) = trees(file, builder)?;
-    let classes = classes(file, &loss, base.len())?;
+    let n_outputs = base.len();
+    let mut forest = Forest::new(base, Combine::Sum);
+    let cover_known = add_trees(file, builder, &mut forest)?;
+    let classes = classes(file, &loss, n_outputs)?;
+    let (base, trees) = forest.finish();
     let form = Form {
         n_features: columns.inputs.len(),
         base,
@@ -72,14 +75,14 @@ fn read(file: &File, n_bytes: usize) -> Result<Imported, String> {
     })
 }
 
-fn trees(file: &File, mut builder: Builder<'_>) -> Result<(Vec<Tree>, bool), String> {
-    let mut trees = Vec::new();
+/// Adds all trees; whether their covers are known.
+fn add_trees(file: &File, mut builder: Builder<'_>, forest: &mut Forest) -> Result<bool, String> {
     let mut cover_known = true;
     let mut add = |at: usize, nodes: Result<Vec<Node>, String>| {
         let mut nodes = nodes.map_err(|reason| format!("tree {at}: {reason}"))?;
         fill_empty_leaves(&mut nodes);
         cover_known &= settle_covers(&mut nodes);
-        trees.push(Tree::new(nodes));
+        forest.add(Tree::new(nodes));
         Ok::<(), String>(())
     };
     match (&file.oblivious_trees, &file.trees) {
@@ -95,7 +98,7 @@ fn trees(file: &File, mut builder: Builder<'_>) -> Result<(Vec<Tree>, bool), Str
         }
         _ => return Err("it has neither `oblivious_trees` nor `trees`, or both".to_owned()),
     }
-    Ok((trees, cover_known))
+    Ok(cover_known)
 }
 
 /// A leaf that no training row reached has weight 0, which an explanation cannot divide by: it counts as next to nothing.

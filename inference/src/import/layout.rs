@@ -1,6 +1,6 @@
 //! A library's tree, its nodes in the library's order, laid out as ours: the root first, children after their parents.
 
-use crate::tree::Node;
+use crate::tree::{Combine, LeafValue, Node, Tree};
 
 /// What one node of a library's tree is.
 pub(super) enum Part {
@@ -66,6 +66,57 @@ fn set_child(node: &mut Node, side: Side, child: usize) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The trees of a file as they come. One of a single leaf only moves where a sum starts, so it is not kept: a file could name
+/// more of them than there is memory for.
+pub(super) struct Forest {
+    base: Vec<f64>,
+    combine: Combine,
+    trees: Vec<Tree>,
+}
+
+impl Forest {
+    /// No trees yet; sums start at `base`.
+    pub(super) fn new(base: Vec<f64>, combine: Combine) -> Self {
+        Self {
+            base,
+            combine,
+            trees: Vec::new(),
+        }
+    }
+
+    /// Adds the next tree.
+    pub(super) fn add(&mut self, tree: Tree) {
+        // An average counts its trees, so there each of them matters.
+        match &tree.nodes[..] {
+            [Node::Leaf { value, .. }] if self.combine == Combine::Sum && self.fits(value, tree.output) => {
+                for (output, start) in self.base.iter_mut().enumerate() {
+                    *start += value.at(output, tree.output);
+                }
+            }
+            _ => self.trees.push(tree),
+        }
+    }
+
+    fn fits(&self, value: &LeafValue, output: u32) -> bool {
+        match value {
+            LeafValue::One(_) => (output as usize) < self.base.len(),
+            LeafValue::Many(values) => values.len() == self.base.len(),
+        }
+    }
+
+    /// Where sums start, and the trees, of which there is one at least.
+    pub(super) fn finish(mut self) -> (Vec<f64>, Vec<Tree>) {
+        if self.trees.is_empty() {
+            let nothing = Node::Leaf {
+                value: LeafValue::One(0.0),
+                cover: 1.0,
+            };
+            self.trees.push(Tree::new(vec![nothing]));
+        }
+        (self.base, self.trees)
+    }
 }
 
 /// Whether each node has a weight that an explanation can use. Where one has none, every leaf counts as 1.

@@ -34,15 +34,17 @@ fn read(text: &str) -> Result<Imported, String> {
     let objective = Objective::parse(text.header("objective"), n_outputs)?;
     let names: Vec<&str> = text.header("feature_names").unwrap_or("").split_whitespace().collect();
     let mut missing = vec![Missing::default(); names.len()];
-    let read = trees::read(&text, n_outputs, objective.leaf_scale, &mut missing)?;
-    let inputs = columns::inputs(&text, &names, &missing)?;
     let averages = text.header("average_output").is_some();
+    let combine = if averages { Combine::Average } else { Combine::Sum };
+    let read = trees::read(&text, n_outputs, objective.leaf_scale, combine, &mut missing)?;
+    let inputs = columns::inputs(&text, &names, &missing)?;
+    let (base, trees) = read.forest.finish();
     let form = Form {
         n_features: names.len(),
-        base: vec![0.0; n_outputs],
+        base,
         link: objective.link,
-        combine: if averages { Combine::Average } else { Combine::Sum },
-        trees: read.trees,
+        combine,
+        trees,
     };
     let ensemble = TreeEnsemble::from_form(form).map_err(|error| super::reason(&error))?;
     let is_multiclass = objective.task == Task::MulticlassClassification;

@@ -17,6 +17,7 @@ use crate::manifest::Task;
 use crate::model::RowPredictor;
 use crate::tree::{Combine, Form, LeafValue, Node, Tree, TreeEnsemble};
 
+use super::layout::Forest;
 use super::{Budget, Imported, refused, ubjson};
 use objective::Objective;
 use schema::{Booster, File, Float, Model, ModelParameters};
@@ -142,7 +143,7 @@ fn fit_trees(
             model.trees.len()
         ));
     }
-    let mut trees = Vec::new();
+    let mut forest = Forest::new(base, Combine::Sum);
     let mut cover_known = true;
     for (at, tree) in model.trees.iter().enumerate() {
         let weight = drops.get(at).map_or(1.0, |it| f64::from(it.0));
@@ -158,8 +159,9 @@ fn fit_trees(
                 }
             )
         });
-        trees.push(Tree::for_output(nodes, if is_vector { 0 } else { model.tree_info[at] }));
+        forest.add(Tree::for_output(nodes, if is_vector { 0 } else { model.tree_info[at] }));
     }
+    let (base, trees) = forest.finish();
     let form = Form {
         n_features: shape.n_features,
         base,

@@ -1,13 +1,13 @@
 //! Tree blocks to trees.
 
-use crate::import::layout::{Part, lay_out, settle_covers};
-use crate::tree::{Node, Tree};
+use crate::import::layout::{Forest, Part, lay_out, settle_covers};
+use crate::tree::{Combine, Node, Tree};
 
 use super::text::{Block, Text};
 
 /// What the file's trees are.
 pub(super) struct Trees {
-    pub(super) trees: Vec<Tree>,
+    pub(super) forest: Forest,
     pub(super) cover_known: bool,
 }
 
@@ -30,6 +30,7 @@ pub(super) fn read(
     text: &Text<'_>,
     n_outputs: usize,
     leaf_scale: f64,
+    combine: Combine,
     missing: &mut [Missing],
 ) -> Result<Trees, String> {
     let is_linear = |block: &&Block<'_>| block.field("is_linear").is_some_and(|it| it.trim() == "1");
@@ -45,7 +46,7 @@ pub(super) fn read(
             text.blocks.len()
         ));
     }
-    let mut trees = Vec::new();
+    let mut forest = Forest::new(vec![0.0; n_outputs], combine);
     let mut cover_known = true;
     for (at, block) in text.blocks.iter().enumerate() {
         let raw = RawTree::read(block).map_err(|reason| format!("tree {at}: {reason}"))?;
@@ -54,9 +55,9 @@ pub(super) fn read(
             .map_err(|reason| format!("tree {at}: {reason}"))?;
         cover_known &= settle_covers(&mut nodes);
         let output = u32::try_from(at % n_outputs).map_err(|_| "too many outputs".to_owned())?;
-        trees.push(Tree::for_output(nodes, output));
+        forest.add(Tree::for_output(nodes, output));
     }
-    Ok(Trees { trees, cover_known })
+    Ok(Trees { forest, cover_known })
 }
 
 /// The lists of one block as numbers. Splits are `0..n-1`; a child below 0 is leaf `-1 - child`.
