@@ -1,10 +1,13 @@
 //! Writes models of every form as ONNX files, each with rows and this library's own answers, for another runtime to compare:
 //! `cargo run -p foretell-inference --example export_onnx -- DIR`. See `tests/conformance/onnx.sh`.
 
+#[path = "export_onnx/forecasts.rs"]
+mod forecasts;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use foretell_features::{DataType, FeatureMatrix, Timestamp, Value};
+use foretell_features::{DataType, Timestamp, Value};
 use foretell_inference::conformal::Conformal;
 use foretell_inference::linear::{Linear, LinearTerm};
 use foretell_inference::manifest::MANIFEST_FILE;
@@ -12,8 +15,8 @@ use foretell_inference::model::{DEFAULT_INTERVAL, RowPrediction};
 use foretell_inference::testing::tiny_churn_package;
 use foretell_inference::tree::{Combine, Form, LeafValue};
 use foretell_inference::{
-    Calibration, Encoder, Input, InputEncoding, Link, Manifest, Model, Node, PredictOptions, Predictor, RowPredictor,
-    Task, Tree, TreeEnsemble, onnx,
+    Calibration, Encoder, Input, InputEncoding, Link, Manifest, Model, Node, PredictOptions, RowPredictor, Task, Tree,
+    TreeEnsemble, onnx,
 };
 use serde_json::{Map, json};
 
@@ -26,8 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, model) in row_models() {
         write_rows(folder, &name, &model)?;
     }
-    for (name, (manifest, trees)) in class_models() {
-        write_classes(folder, name, manifest, trees)?;
+    for (name, parts) in forecasts::all() {
+        forecasts::write(folder, name, parts)?;
     }
     Ok(())
 }
@@ -47,39 +50,18 @@ fn write_rows(folder: &Path, name: &str, model: &Model) -> Result<(), Box<dyn st
         outputs.insert("lower".to_owned(), answers.iter().map(|it| json!(it.lower)).collect());
         outputs.insert("upper".to_owned(), answers.iter().map(|it| json!(it.upper)).collect());
     }
+    if answers[0].class.is_some() {
+        outputs.insert("class".to_owned(), answers.iter().map(|it| json!(it.class)).collect());
+    }
+    if !answers[0].probabilities.is_empty() {
+        let probabilities = answers.iter().map(|it| json!(it.probabilities));
+        outputs.insert("probabilities".to_owned(), probabilities.collect());
+    }
     if answers[0].decision.is_some() {
         let level = |it: &RowPrediction| json!(it.decision.as_ref().map(|it| it.level.clone()));
         outputs.insert("level".to_owned(), answers.iter().map(level).collect());
     }
     write(folder, name, model, &json!({"inputs": inputs, "outputs": outputs}))
-}
-
-/// The answers by the trees themselves.
-fn write_classes(
-    folder: &Path,
-    name: &str,
-    manifest: Manifest,
-    trees: TreeEnsemble,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let rows = rows(&manifest, &mut Draws(7));
-    let encoder = manifest.encoder.compile(&manifest.inputs)?;
-    let (mut value, mut class, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
-    for row in &rows {
-        let mut encoded = vec![0.0; row.len()];
-        encoder.encode_into(&row[..], &mut encoded)?;
-        let mut shares = trees.predict(&FeatureMatrix::from_rows(row.len(), encoded))?;
-        trees.link().apply_all(&mut shares);
-        let best = (0..shares.len())
-            .max_by(|&a, &b| shares[a].total_cmp(&shares[b]))
-            .ok_or("it has no classes")?;
-        value.push(shares[best]);
-        class.push(manifest.classes[best].clone());
-        probabilities.push(shares);
-    }
-    let outputs = json!({"value": value, "class": class, "probabilities": probabilities});
-    let inputs = inputs_of(&manifest, &rows);
-    let model = Model::assemble(manifest, RowPredictor::trees(trees))?;
-    write(folder, name, &model, &json!({"inputs": inputs, "outputs": outputs}))
 }
 
 fn inputs_of(manifest: &Manifest, rows: &[Vec<Value>]) -> Map<String, serde_json::Value> {
@@ -262,21 +244,17 @@ fn trees(task: Task, link: Link, seed: u64) -> (Manifest, RowPredictor) {
     (manifest(task), RowPredictor::trees(trees))
 }
 
-fn class_models() -> [(&'static str, (Manifest, TreeEnsemble)); 4] {
-    [
-        ("classes_by_tree", several(false, Combine::Sum, 40)),
-        ("classes_averaged", several(false, Combine::Average, 41)),
-        ("classes_by_leaf", several(true, Combine::Sum, 42)),
-        ("classes_by_leaf_averaged", several(true, Combine::Average, 43)),
-    ]
-}
-
-fn several(vectors: bool, combine: Combine, seed: u64) -> (Manifest, TreeEnsemble) {
-    let form = form(4, vectors, Link::Softmax, combine, &mut Draws(seed));
+fn several(outputs: usize, vectors: bool, combine: Combine, seed: u64) -> (Manifest, RowPredictor) {
+    let form = form(outputs, vectors, Link::Softmax, combine, &mut Draws(seed));
     let trees = TreeEnsemble::from_form(form).expect("the trees are trees");
-    let mut manifest = manifest(Task::MulticlassClassification);
-    manifest.classes = ["north", "south", "east", "west"].map(str::to_owned).to_vec();
-    (manifest, trees)
+    let task = if outputs == 2 {
+        Task::BinaryClassification
+    } else {
+        Task::MulticlassClassification
+    };
+    let mut manifest = manifest(task);
+    manifest.classes = ["north", "south", "east", "west"].map(str::to_owned)[..outputs].to_vec();
+    (manifest, RowPredictor::trees(trees))
 }
 
 fn linear(task: Task, link: Link) -> (Manifest, RowPredictor) {
@@ -311,6 +289,29 @@ fn conformal(edges: &[f64], scores: &[Vec<f64>], lower_bound: Option<f64>) -> Co
     serde_json::from_value(conformal).expect("it is written as a package has it")
 }
 
+/// A predictor of a value and two quantiles, which are moved out.
+fn quantiles() -> (Manifest, RowPredictor) {
+    let form = form(3, false, Link::Identity, Combine::Sum, &mut Draws(50));
+    let trees = TreeEnsemble::from_form(form).expect("the trees are trees");
+    let mut manifest = manifest(Task::LifetimeValue);
+    let mut it = json!(conformal(&[0.1], &[grid(0.03), grid(0.06)], Some(-1.0)));
+    it["around"] = json!("quantiles");
+    manifest.conformal = Some(serde_json::from_value(it).expect("it is written as a package has it"));
+    (manifest, RowPredictor::trees(trees))
+}
+
+/// Intervals by channel, two of which have scores of their own.
+fn segments() -> (Manifest, RowPredictor) {
+    let (mut manifest, predictor) = trees(Task::Regression, Link::Identity, 51);
+    let mut it = json!(conformal(&[0.0, 0.3], &[grid(0.02), grid(0.05), grid(0.1)], None));
+    it["segments"] = json!({"input": "channel", "of": [
+        {"value": "phone", "scores": grid(0.2)},
+        {"value": "web", "scores": grid(0.4)},
+    ]});
+    manifest.conformal = Some(serde_json::from_value(it).expect("it is written as a package has it"));
+    (manifest, predictor)
+}
+
 fn grid(width: f64) -> Vec<f64> {
     (-30..=30).map(|it| f64::from(it) * width).collect()
 }
@@ -337,6 +338,7 @@ fn row_models() -> BTreeMap<String, Model> {
     let calibrations = [
         ("plain", Calibration::Identity),
         ("platt", Calibration::Platt { a: 1.3, b: -0.2 }),
+        ("beta", Calibration::Beta { a: 1.2, b: 0.7, c: 0.1 }),
         ("isotonic", isotonic(&[0.1, 0.3, 0.45, 0.7], &[0.05, 0.2, 0.2, 0.9])),
         ("isotonic_flat", isotonic(&[0.5], &[0.4])),
     ];
@@ -365,6 +367,13 @@ fn row_models() -> BTreeMap<String, Model> {
     let (mut manifest, predictor) = linear(Regression, Link::Log);
     manifest.conformal = Some(conformal(&[], &[vec![-1.0, 0.5, 2.0]], None));
     add("interval_linear", (manifest, predictor));
+    add("classes_by_tree", several(4, false, Combine::Sum, 40));
+    add("classes_averaged", several(4, false, Combine::Average, 41));
+    add("classes_by_leaf", several(4, true, Combine::Sum, 42));
+    add("classes_by_leaf_averaged", several(3, true, Combine::Average, 43));
+    add("classes_two", several(2, false, Combine::Sum, 44));
+    add("interval_quantiles", quantiles());
+    add("interval_segments", segments());
     let none = TreeEnsemble::new(inputs().len(), 0.25, Link::Identity, Vec::new()).expect("no tree is a tree");
     add("no_trees", (self::manifest(Regression), RowPredictor::trees(none)));
     models

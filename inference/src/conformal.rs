@@ -121,7 +121,7 @@ impl Conformal {
     }
 
     /// How far the two ends are from what they are made around, in scales.
-    fn ends(&self, scores: &[f64], level: f64) -> (f64, f64) {
+    pub(crate) fn ends(&self, scores: &[f64], level: f64) -> (f64, f64) {
         if scores.is_empty() {
             return (0.0, 0.0);
         }

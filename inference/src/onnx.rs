@@ -101,8 +101,9 @@ pub fn import(file: &str, bytes: &[u8]) -> Result<Imported, InferenceError> {
     importer::import(model, &shape.inputs, bytes.len()).map_err(named)
 }
 
-/// A model as one ONNX file that onnxruntime 1.20 or later runs: inputs by the package's names, `value`, and `lower` and `upper`
-/// of the 0.9 interval where the model has intervals; of several classes also `probabilities` and `class`; `level` where there
+/// A model as one ONNX file that onnxruntime 1.24 or later runs (1.22 misreads some trees): inputs by the package's names,
+/// `value`, and `lower` and `upper` of the 0.9 interval where the model has intervals; `class` where classes have names, of
+/// several also `probabilities`; of a forecast also `total` with `total_lower` and `total_upper`; `level` where there
 /// is a decision. See [`MISSING_TEXT`] for what is missing.
 ///
 /// # Errors

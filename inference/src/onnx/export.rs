@@ -5,6 +5,9 @@
 //! since 1970); a missing text is [`MISSING_TEXT`], or the empty text where that is no category of the model.
 
 mod answer;
+mod calendar;
+mod forecast;
+mod lags;
 mod rows;
 mod sums;
 
@@ -24,12 +27,12 @@ pub(super) fn export(model: &Model) -> Result<Vec<u8>, InferenceError> {
     let mut graph = Graph::default();
     let task = manifest.task;
     match model.forecast() {
-        Some(_) => return Err(cannot("forecasts are not written yet")),
+        Some(it) => forecast::write(it, &mut graph)?,
         None => rows::write(model, &mut graph)?,
     }
     graph.note("foretell.task", &task.to_string());
     graph.note("foretell.algorithm", &manifest.algorithm);
-    if task != Task::BinaryClassification || manifest.conformal.is_some() {
+    if task == Task::Forecast || manifest.conformal.is_some() {
         graph.note("foretell.interval", &LEVEL.to_string());
     }
     graph.note("foretell.missing_text", MISSING_TEXT);

@@ -116,7 +116,23 @@ impl Graph {
 
     /// Columns side by side.
     pub(super) fn join(&mut self, columns: &[&Tensor]) -> Tensor {
-        self.op_with("Concat", columns, &[("axis", Attribute::Int(1))])
+        self.join_on(1, columns)
+    }
+
+    pub(super) fn join_on(&mut self, axis: i64, parts: &[&Tensor]) -> Tensor {
+        self.op_with("Concat", parts, &[("axis", Attribute::Int(axis))])
+    }
+
+    /// The same elements in another shape.
+    pub(super) fn shaped(&mut self, it: &Tensor, dims: &[i64]) -> Tensor {
+        let dims = self.ints(&[dims.len()], dims);
+        self.op("Reshape", &[it, &dims])
+    }
+
+    /// With one more axis, of size 1.
+    pub(super) fn opened(&mut self, it: &Tensor, axis: i64) -> Tensor {
+        let axes = self.ints(&[1], &[axis]);
+        self.op("Unsqueeze", &[it, &axes])
     }
 
     /// Some positions of an axis.

@@ -17,8 +17,8 @@ TOLERANCE = 1e-6
 def tensor(values, declared):
     """Inputs are doubles, texts or whole numbers; null is how each spells what is missing."""
     if declared.type == "tensor(string)":
-        values = [MISSING_TEXT if it is None else it for it in values]
-        return np.array(values, dtype=object).reshape(-1, 1)
+        values = np.array(values, dtype=object).reshape(len(values), -1)
+        return np.where(values == None, MISSING_TEXT, values)  # noqa: E711, element by element
     kind = np.int64 if declared.type == "tensor(int64)" else np.float64
     values = np.array(values, dtype=np.float64 if kind is np.float64 else np.int64)
     return values.reshape([len(values)] + [it for it in values.shape[1:]] + [1] * (len(declared.shape) - values.ndim))

@@ -6,52 +6,105 @@ use super::rows::{Columns, ONE_COLUMN};
 use super::sums::sigmoid;
 use super::{LEVEL, cannot};
 use crate::calibration::{Calibration, MIN_PROBABILITY};
-use crate::conformal::Conformal;
+use crate::conformal::{Around, Conformal, Segments};
 use crate::decision::DecisionPolicy;
 use crate::error::InferenceError;
 use crate::manifest::{Manifest, Task};
+use crate::preprocessing::InputEncoding;
+
+/// What the predictor says of a row.
+#[derive(Debug)]
+struct Said {
+    /// `[n, 1]`
+    value: Tensor,
+    /// What the interval begins and ends from.
+    from: Tensor,
+    to: Tensor,
+}
 
 pub(super) fn write(
     graph: &mut Graph,
     manifest: &Manifest,
     linked: &Tensor,
     n_outputs: usize,
-    _columns: &Columns,
+    columns: &Columns,
 ) -> Result<(), InferenceError> {
-    if manifest.task == Task::MulticlassClassification {
-        return classes(graph, manifest, linked, n_outputs);
-    }
-    let first = if n_outputs == 1 {
-        linked.clone()
-    } else {
-        graph.pick(linked, 1, &[0])
+    let is_classes = manifest.task == Task::MulticlassClassification;
+    let has_quantiles = manifest
+        .conformal
+        .as_ref()
+        .is_some_and(|it| it.around == Around::Quantiles);
+    let said = match n_outputs {
+        _ if is_classes => Said::value(graph.reduced("ReduceMax", linked, 1, true)),
+        1 => Said::value(value(graph, manifest, linked)),
+        2 => {
+            let positive = graph.pick(linked, 1, &[1]);
+            Said::value(value(graph, manifest, &positive))
+        }
+        3 if has_quantiles => {
+            let [first, from, to] = [0, 1, 2].map(|at| graph.pick(linked, 1, &[at]));
+            let value = at_least_if(graph, first, manifest.task == Task::LifetimeValue);
+            Said { value, from, to }
+        }
+        n => return Err(cannot(format!("its predictor has {n} outputs, of which it uses one"))),
     };
-    let mut value = calibrated(graph, &manifest.calibration, &first);
-    if manifest.task == Task::LifetimeValue {
-        value = at_least(graph, &value, 0.0);
+    graph.output(
+        &said.value,
+        "value",
+        ElementType::Double,
+        &ONE_COLUMN,
+        &value_doc(manifest),
+    );
+    if is_classes {
+        classes(graph, manifest, linked, n_outputs)?;
+    } else if let [negative, positive] = &manifest.classes[..] {
+        let half = graph.number(0.5);
+        let short = graph.op("Less", &[&said.value, &half]);
+        let at = graph.cast(&short, ElementType::Int64);
+        named(graph, &[positive, negative], &at, "class", "the more probable class");
     }
-    graph.output(&value, "value", ElementType::Double, &ONE_COLUMN, &value_doc(manifest));
     if let Some(conformal) = &manifest.conformal {
-        let (lower, upper) = interval(graph, conformal, &value);
+        let (lower, upper) = interval(graph, manifest, conformal, &said, columns)?;
         let doc = |end: &str| format!("{end} end of the interval that holds the outcome with probability {LEVEL}");
         graph.output(&lower, "lower", ElementType::Double, &ONE_COLUMN, &doc("lower"));
         graph.output(&upper, "upper", ElementType::Double, &ONE_COLUMN, &doc("upper"));
     }
     if let Some(policy) = &manifest.decision {
-        level(graph, policy, &value);
+        level(graph, policy, &said.value);
     }
     Ok(())
+}
+
+impl Said {
+    fn value(value: Tensor) -> Self {
+        Self {
+            from: value.clone(),
+            to: value.clone(),
+            value,
+        }
+    }
+}
+
+/// Calibrated; a lifetime value is never negative.
+fn value(graph: &mut Graph, manifest: &Manifest, linked: &Tensor) -> Tensor {
+    let value = calibrated(graph, &manifest.calibration, linked);
+    at_least_if(graph, value, manifest.task == Task::LifetimeValue)
+}
+
+fn at_least_if(graph: &mut Graph, value: Tensor, is_money: bool) -> Tensor {
+    if is_money { at_least(graph, &value, 0.0) } else { value }
 }
 
 fn value_doc(manifest: &Manifest) -> String {
     match (manifest.task, &manifest.classes[..]) {
         (Task::BinaryClassification, [_, positive]) => format!("probability of `{positive}`"),
         (Task::BinaryClassification, _) => "probability".to_owned(),
+        (Task::MulticlassClassification, _) => "the greatest probability".to_owned(),
         _ => "expected value".to_owned(),
     }
 }
 
-/// Probabilities of all classes, the greatest one, and its class.
+/// Probabilities of all classes and the class of the greatest.
 fn classes(graph: &mut Graph, manifest: &Manifest, linked: &Tensor, n: usize) -> Result<(), InferenceError> {
     if manifest.classes.len() != n {
         return Err(cannot(format!(
@@ -59,34 +112,21 @@ fn classes(graph: &mut Graph, manifest: &Manifest, linked: &Tensor, n: usize) ->
             manifest.classes.len()
         )));
     }
-    let value = graph.reduced("ReduceMax", linked, 1, true);
     let best = graph.op_with("ArgMax", &[linked], &[("axis", Attribute::Int(1))]);
-    let names = graph.texts(&manifest.classes.iter().map(String::as_str).collect::<Vec<_>>());
-    let class = graph.look_up(&names, &best);
+    let names: Vec<&String> = manifest.classes.iter().collect();
+    named(graph, &names, &best, "class", "the most probable class");
+    let doc = format!("by class: {}", manifest.classes.join(", "));
     let all = [Dim::Rows, Dim::Size(n)];
-    let names = manifest.classes.join(", ");
-    graph.output(
-        &value,
-        "value",
-        ElementType::Double,
-        &ONE_COLUMN,
-        "the greatest probability",
-    );
-    graph.output(
-        &class,
-        "class",
-        ElementType::String,
-        &ONE_COLUMN,
-        "the most probable class",
-    );
-    graph.output(
-        linked,
-        "probabilities",
-        ElementType::Double,
-        &all,
-        &format!("by class: {names}"),
-    );
+    graph.output(linked, "probabilities", ElementType::Double, &all, &doc);
     Ok(())
+}
+
+/// One of some names as an output, by its position.
+fn named(graph: &mut Graph, names: &[&String], at: &Tensor, output: &str, doc: &str) {
+    let names: Vec<&str> = names.iter().map(|it| it.as_str()).collect();
+    let names = graph.texts(&names);
+    let name = graph.look_up(&names, at);
+    graph.output(&name, output, ElementType::String, &ONE_COLUMN, doc);
 }
 
 fn calibrated(graph: &mut Graph, calibration: &Calibration, score: &Tensor) -> Tensor {
@@ -137,41 +177,80 @@ fn interpolated(graph: &mut Graph, x: &[f64], y: &[f64], at: &Tensor) -> Tensor 
     graph.add(&risen, &first)
 }
 
-pub(in super::super) fn at_least(graph: &mut Graph, it: &Tensor, bound: f64) -> Tensor {
+pub(super) fn at_least(graph: &mut Graph, it: &Tensor, bound: f64) -> Tensor {
     let bound = graph.number(bound);
     graph.op("Max", &[it, &bound])
 }
 
-/// Lower and upper end, by the scores of the value's bin.
-fn interval(graph: &mut Graph, conformal: &Conformal, value: &Tensor) -> (Tensor, Tensor) {
-    // The ends of each bin, in scales: what the bin alone says of an answer of 0 whose scale is 1.
-    let ends = conformal.scores.iter().map(|scores| {
-        let bin = Conformal {
-            scores: vec![scores.clone()],
-            scale_floor: 1.0,
-            ..Conformal::default()
-        };
-        bin.interval(0.0, LEVEL)
-    });
+/// Lower and upper end, by the scores of the row's segment, else of the value's bin.
+fn interval(
+    graph: &mut Graph,
+    manifest: &Manifest,
+    conformal: &Conformal,
+    said: &Said,
+    columns: &Columns,
+) -> Result<(Tensor, Tensor), InferenceError> {
+    let of_segments = conformal.segments.iter().flat_map(|it| &it.of).map(|it| &it.scores);
+    let ends = conformal
+        .scores
+        .iter()
+        .chain(of_segments)
+        .map(|it| conformal.ends(it, LEVEL));
     let (low, high): (Vec<f64>, Vec<f64>) = ends.unzip();
-    let bin = bin(graph, &conformal.edges, value);
+    let mut place = bin(graph, &conformal.edges, &said.value);
+    if let Some(segments) = &conformal.segments {
+        let segment = segment(graph, manifest, segments, conformal.scores.len(), columns)?;
+        let none = graph.ints(&[], &[0]);
+        let has_none = graph.op("Less", &[&segment, &none]);
+        place = graph.choose(&has_none, &place, &segment);
+    }
     let (floor, slope) = (graph.number(conformal.scale_floor), graph.number(conformal.scale_slope));
-    let size = graph.op("Abs", &[value]);
+    let size = graph.op("Abs", &[&said.value]);
     let sloped = graph.mul(&size, &slope);
     let scale = graph.add(&sloped, &floor);
-    let mut end = |ends: &[f64]| {
+    let mut end = |from: &Tensor, ends: &[f64]| {
         let table = graph.numbers(&[ends.len()], ends);
-        let end = graph.look_up(&table, &bin);
+        let end = graph.look_up(&table, &place);
         let distance = graph.mul(&end, &scale);
-        graph.add(value, &distance)
+        graph.add(from, &distance)
     };
-    let (lower, upper) = (end(&low), end(&high));
+    let (lower, upper) = (end(&said.from, &low), end(&said.to, &high));
     let lower = match conformal.lower_bound {
         Some(bound) => at_least(graph, &lower, bound),
         None => lower,
     };
-    let lower = graph.op("Min", &[&lower, value]);
-    (lower, graph.op("Max", &[&upper, value]))
+    let lower = graph.op("Min", &[&lower, &said.value]);
+    Ok((lower, graph.op("Max", &[&upper, &said.value])))
+}
+
+/// The place of the row's segment after the bins, -1 where its category has none.
+fn segment(
+    graph: &mut Graph,
+    manifest: &Manifest,
+    segments: &Segments,
+    n_bins: usize,
+    columns: &Columns,
+) -> Result<Tensor, InferenceError> {
+    let at = manifest.inputs.iter().position(|it| it.name == segments.input);
+    let encoding = at.and_then(|it| manifest.encoder.inputs.get(it));
+    let (Some(at), Some(InputEncoding::Category { categories })) = (at, encoding) else {
+        return Err(cannot(format!(
+            "its intervals are by `{}`, which is no category",
+            segments.input
+        )));
+    };
+    let place = |category: &String| {
+        let found = segments.of.iter().position(|it| it.value == *category);
+        found.map_or(-1, |it| (n_bins + it) as i64)
+    };
+    let n = categories.len();
+    let places: Vec<i64> = categories.iter().map(place).chain([-1]).collect();
+    let (table, last) = (graph.ints(&[n + 1], &places), graph.number(n as f64));
+    let code = &columns.columns[at];
+    let is_missing = graph.is_nan(code);
+    let code = graph.choose(&is_missing, &last, code);
+    let code = graph.cast(&code, ElementType::Int64);
+    Ok(graph.look_up(&table, &code))
 }
 
 /// How many edges lie below the value, `[n, 1]`.
@@ -194,14 +273,6 @@ fn level(graph: &mut Graph, policy: &DecisionPolicy, value: &Tensor) {
     let short = graph.op("Less", &[value, &least]);
     let short = graph.cast(&short, ElementType::Int64);
     let at = graph.sum(&short, 1, true);
-    let names: Vec<&str> = policy.levels.iter().map(|it| it.0.as_str()).collect();
-    let names = graph.texts(&names);
-    let level = graph.look_up(&names, &at);
-    graph.output(
-        &level,
-        "level",
-        ElementType::String,
-        &ONE_COLUMN,
-        "level of the decision",
-    );
+    let names: Vec<&String> = policy.levels.iter().map(|it| &it.0).collect();
+    named(graph, &names, &at, "level", "level of the decision");
 }

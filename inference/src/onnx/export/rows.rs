@@ -17,8 +17,6 @@ use crate::tree::{TREES_FILE, TreeEnsemble};
 pub(super) struct Columns {
     /// `[n, 1]` each.
     pub(super) columns: Vec<Tensor>,
-    /// Whether a column holds codes of a dictionary and nothing else.
-    pub(super) is_code: Vec<bool>,
 }
 
 pub(super) fn write(model: &Model, graph: &mut Graph) -> Result<(), InferenceError> {
@@ -53,40 +51,47 @@ pub(super) fn write(model: &Model, graph: &mut Graph) -> Result<(), InferenceErr
 }
 
 /// Inputs as the package names them, and what the encoder makes of them.
-pub(in super::super) fn encode(
-    graph: &mut Graph,
-    inputs: &[Input],
-    encodings: &[InputEncoding],
-) -> Result<Columns, InferenceError> {
-    let mut it = Columns {
-        columns: Vec::new(),
-        is_code: Vec::new(),
-    };
+fn encode(graph: &mut Graph, inputs: &[Input], encodings: &[InputEncoding]) -> Result<Columns, InferenceError> {
+    let mut it = Columns { columns: Vec::new() };
     for (input, encoding) in inputs.iter().zip(encodings) {
-        let column = match (encoding, input.data_type) {
-            (InputEncoding::Category { categories }, DataType::String) => {
-                let raw = graph.input(&input.name, ElementType::String, &ONE_COLUMN, &text_doc(categories));
-                code_of_text(graph, &raw, categories)
-            }
-            (_, DataType::String) => return Err(cannot(format!("text input `{}` has no dictionary", input.name))),
-            (InputEncoding::Category { categories }, data_type) => {
-                let raw = number_input(graph, input);
-                code_of_number(graph, &raw, categories, data_type)
-            }
-            (InputEncoding::Numeric, data_type) => {
-                let raw = number_input(graph, input);
-                number(graph, &raw, data_type)
-            }
-            (InputEncoding::NonZero, data_type) => {
-                let raw = number_input(graph, input);
-                let number = number(graph, &raw, data_type);
-                without_zeros(graph, &number)
-            }
-        };
-        it.columns.push(column);
-        it.is_code.push(matches!(encoding, InputEncoding::Category { .. }));
+        it.columns.push(encoded_input(graph, input, encoding, &ONE_COLUMN, "")?);
     }
     Ok(it)
+}
+
+/// One input as the package names it, encoded. `doc` comes before what it says of its values.
+pub(super) fn encoded_input(
+    graph: &mut Graph,
+    input: &Input,
+    encoding: &InputEncoding,
+    dims: &[Dim],
+    doc: &str,
+) -> Result<Tensor, InferenceError> {
+    let number_input = |graph: &mut Graph| {
+        let doc = format!("{doc}{}", number_doc(input.data_type));
+        graph.input(&input.name, ElementType::Double, dims, &doc)
+    };
+    Ok(match (encoding, input.data_type) {
+        (InputEncoding::Category { categories }, DataType::String) => {
+            let doc = format!("{doc}{}", text_doc(categories));
+            let raw = graph.input(&input.name, ElementType::String, dims, &doc);
+            code_of_text(graph, &raw, categories)
+        }
+        (_, DataType::String) => return Err(cannot(format!("text input `{}` has no dictionary", input.name))),
+        (InputEncoding::Category { categories }, data_type) => {
+            let raw = number_input(graph);
+            code_of_number(graph, &raw, categories, data_type)
+        }
+        (InputEncoding::Numeric, data_type) => {
+            let raw = number_input(graph);
+            number(graph, &raw, data_type)
+        }
+        (InputEncoding::NonZero, data_type) => {
+            let raw = number_input(graph);
+            let number = number(graph, &raw, data_type);
+            without_zeros(graph, &number)
+        }
+    })
 }
 
 /// Numbers this near 0 are 0, see [`InputEncoding::NonZero`].
@@ -94,14 +99,13 @@ const LEAST: f64 = 1e-35_f32 as f64;
 
 pub(super) const ONE_COLUMN: [Dim; 2] = [Dim::Rows, Dim::Size(1)];
 
-fn number_input(graph: &mut Graph, input: &Input) -> Tensor {
-    let doc = match input.data_type {
+fn number_doc(data_type: DataType) -> &'static str {
+    match data_type {
         DataType::Boolean => "boolean: 0 or 1, NaN where missing",
         DataType::Int64 => "whole number, NaN where missing",
         DataType::Timestamp => "UTC microseconds since 1970, NaN where missing",
         DataType::Double | DataType::String => "NaN where missing",
-    };
-    graph.input(&input.name, ElementType::Double, &ONE_COLUMN, doc)
+    }
 }
 
 /// Times are days to a predictor.
@@ -177,15 +181,14 @@ fn code_of_number(graph: &mut Graph, raw: &Tensor, categories: &[String], data_t
     let n = categories.len();
     let keys: Vec<f64> = categories.iter().map(key).collect();
     let codes: Vec<f64> = (0..n).map(|it| it as f64 - n as f64).collect();
-    let keys = graph.numbers(&[1, n], &keys);
-    let hits = graph.op("Equal", &[raw, &keys]);
+    let (keys, codes) = (graph.numbers(&[n], &keys), graph.numbers(&[n], &codes));
+    let opened = graph.opened(raw, -1);
+    let hits = graph.op("Equal", &[&opened, &keys]);
     let hits = graph.cast(&hits, ElementType::Double);
-    let (codes, other, missing) = (
-        graph.numbers(&[n, 1], &codes),
-        graph.number(n as f64),
-        graph.number(f64::NAN),
-    );
-    let below = graph.op("MatMul", &[&hits, &codes]);
+    let (other, missing) = (graph.number(n as f64), graph.number(f64::NAN));
+    // At most one key is met; without one the code is the last.
+    let below = graph.mul(&hits, &codes);
+    let below = graph.sum(&below, -1, false);
     let code = graph.add(&below, &other);
     let is_missing = graph.is_nan(raw);
     graph.choose(&is_missing, &missing, &code)

@@ -1,50 +1,101 @@
 //! What a predictor sums, and its link.
 
+use std::collections::BTreeMap;
+
 use super::super::graph::{Attribute, Graph, Tensor};
 use super::super::proto::ElementType;
 use super::rows::Columns;
 use crate::linear::{Linear, LinearTerm};
 use crate::tree::{Combine, Form, LeafValue, Link, Node, Tree};
 
-/// `TreeEnsemble` of ai.onnx.ml 5, `[n, outputs]`.
-pub(in super::super) fn trees(graph: &mut Graph, form: &Form, columns: &Columns) -> Tensor {
-    let mut all: Vec<Tensor> = columns.columns.clone();
-    // A set holds whole codes; a number that is tested by a set counts as its whole part.
-    let mut floors: Vec<Option<u32>> = vec![None; all.len()];
-    for feature in set_features(form) {
-        if !columns.is_code[feature] && floors[feature].is_none() {
-            floors[feature] = Some(all.len() as u32);
-            let whole = graph.op("Floor", &[&all[feature]]);
-            all.push(whole);
+/// The sums of trees over these columns, `[n, outputs]`.
+pub(super) fn trees(graph: &mut Graph, form: &Form, columns: &Columns) -> Tensor {
+    let matrix = graph.join(&columns.columns.iter().collect::<Vec<_>>());
+    trees_of_matrix(graph, form, &matrix)
+}
+
+/// `TreeEnsemble` of ai.onnx.ml 5, `[n, outputs]`, by numeric tests alone: whether a code is in a set is looked up before, in one
+/// step however large the set; runtimes unroll the operator's own membership test into one test per member.
+pub(super) fn trees_of_matrix(graph: &mut Graph, form: &Form, matrix: &Tensor) -> Tensor {
+    let sets = Sets::of(form);
+    let matrix = sets.beside(graph, matrix);
+    let shares = shares(form);
+    let mut lists = Lists::default();
+    let mut base = form.base.clone();
+    for tree in &form.trees {
+        match &tree.nodes[..] {
+            // onnxruntime 1.22 and 1.24 misread trees of one leaf beside others; their leaf is the same for every row.
+            [Node::Leaf { value, .. }] => {
+                let outputs = base.iter_mut().zip(&shares).enumerate();
+                outputs.for_each(|(at, (base, share))| *base += value.at(at, tree.output) * share);
+            }
+            _ => lists.add(tree, &sets, &shares),
         }
     }
-    let matrix = graph.join(&all.iter().collect::<Vec<_>>());
-    let mut lists = Lists::default();
-    for tree in &form.trees {
-        lists.add(tree, &floors, &shares(form));
+    if lists.roots.is_empty() {
+        lists.nothing();
     }
-    if form.trees.is_empty() {
-        lists.add(&nothing(), &floors, &shares(form));
-    }
-    let base = graph.numbers(&[1, form.base.len()], &form.base);
+    let base = graph.numbers(&[1, base.len()], &base);
     let sums = lists.write(graph, &matrix, form.base.len());
     graph.add(&sums, &base)
 }
 
-/// A tree that adds nothing.
-fn nothing() -> Tree {
-    Tree::new(vec![Node::Leaf {
-        value: LeafValue::One(0.0),
-        cover: 1.0,
-    }])
+/// The sets that trees test, and the column of each after the columns of the row: 0 in the set, 1 outside, NaN where missing.
+#[derive(Debug)]
+struct Sets<'a> {
+    by_feature: BTreeMap<u32, BTreeMap<&'a [u64], u32>>,
 }
 
-fn set_features(form: &Form) -> impl Iterator<Item = usize> {
-    let nodes = form.trees.iter().flat_map(|it| &it.nodes);
-    nodes.filter_map(|it| match it {
-        Node::Category { feature, .. } => Some(*feature as usize),
-        _ => None,
-    })
+impl<'a> Sets<'a> {
+    fn of(form: &'a Form) -> Self {
+        let mut by_feature: BTreeMap<u32, BTreeMap<&[u64], u32>> = BTreeMap::new();
+        for node in form.trees.iter().flat_map(|it| &it.nodes) {
+            if let Node::Category {
+                feature, categories, ..
+            } = node
+            {
+                by_feature.entry(*feature).or_default().insert(categories, 0);
+            }
+        }
+        let places = form.n_features as u32..;
+        let sets = by_feature.values_mut().flat_map(BTreeMap::values_mut);
+        sets.zip(places).for_each(|(set, place)| *set = place);
+        Self { by_feature }
+    }
+
+    fn place(&self, feature: u32, categories: &[u64]) -> u32 {
+        self.by_feature[&feature][categories]
+    }
+
+    fn beside(&self, graph: &mut Graph, matrix: &Tensor) -> Tensor {
+        let mut parts = vec![matrix.clone()];
+        for (&feature, sets) in &self.by_feature {
+            let code = graph.pick(matrix, 1, &[i64::from(feature)]);
+            parts.push(looked_up(graph, &code, sets));
+        }
+        graph.join(&parts.iter().collect::<Vec<_>>())
+    }
+}
+
+/// `[n, 1]` codes to `[n, sets]`. Rows of the table: below 0, each code, beyond the last, missing.
+fn looked_up(graph: &mut Graph, code: &Tensor, sets: &BTreeMap<&[u64], u32>) -> Tensor {
+    let n = 64 * sets.keys().map(|it| it.len()).max().unwrap_or(0);
+    let is_in = |set: &[u64], code: usize| set.get(code / 64).is_some_and(|it| it >> (code % 64) & 1 == 1);
+    let mut table = vec![1.0; sets.len()];
+    for code in 0..=n {
+        table.extend(sets.keys().map(|set| f64::from(u8::from(!is_in(set, code)))));
+    }
+    table.extend(vec![f64::NAN; sets.len()]);
+    let table = graph.numbers(&[n + 3, sets.len()], &table);
+    let (one, missing) = (graph.number(1.0), graph.number(n as f64 + 2.0));
+    let is_missing = graph.is_nan(code);
+    let whole = graph.op("Floor", &[code]);
+    let row = graph.clamp(&whole, -1.0, n as f64);
+    let row = graph.add(&row, &one);
+    let row = graph.choose(&is_missing, &missing, &row);
+    let row = graph.cast(&row, ElementType::Int64);
+    let row = graph.shaped(&row, &[-1]);
+    graph.look_up(&table, &row)
 }
 
 /// By output, what a leaf counts.
@@ -72,7 +123,6 @@ struct Lists {
     modes: Vec<u8>,
     splits: Vec<f64>,
     missing: Vec<i64>,
-    members: Vec<f64>,
     yes: Vec<i64>,
     yes_leaf: Vec<i64>,
     no: Vec<i64>,
@@ -82,21 +132,19 @@ struct Lists {
 }
 
 const AT_MOST: u8 = 0;
-const BELOW: u8 = 1;
-const MEMBER: u8 = 6;
 
 impl Lists {
     /// A leaf of several numbers is a tree per number: the operator's leaves have one.
-    fn add(&mut self, tree: &Tree, floors: &[Option<u32>], shares: &[f64]) {
+    fn add(&mut self, tree: &Tree, sets: &Sets<'_>, shares: &[f64]) {
         if has_vectors(tree) {
-            (0..shares.len()).for_each(|output| self.add_output(tree, floors, output, shares[output]));
+            (0..shares.len()).for_each(|output| self.add_output(tree, sets, output, shares[output]));
         } else {
             let output = tree.output as usize;
-            self.add_output(tree, floors, output, shares[output]);
+            self.add_output(tree, sets, output, shares[output]);
         }
     }
 
-    fn add_output(&mut self, tree: &Tree, floors: &[Option<u32>], output: usize, share: f64) {
+    fn add_output(&mut self, tree: &Tree, sets: &Sets<'_>, output: usize, share: f64) {
         self.roots.push(self.features.len() as i64);
         // Position of each node among the tests or among the leaves.
         let (mut tests, mut leaves) = (self.features.len() as i64, self.weights.len() as i64);
@@ -113,71 +161,58 @@ impl Lists {
                 *next - 1
             })
             .collect();
-        if tree.nodes.len() == 1 {
-            self.lone_leaf(places[0]);
-        }
         for node in &tree.nodes {
             match node.leaf_value() {
                 Some(value) => {
                     self.targets.push(output as i64);
                     self.weights.push(value.at(output, tree.output) * share);
                 }
-                None => self.test(node, tree, floors, &places),
+                None => self.test(node, tree, sets, &places),
             }
         }
     }
 
-    /// A test whose answer does not count.
-    fn lone_leaf(&mut self, leaf: i64) {
+    /// A tree that adds nothing: the operator wants one.
+    fn nothing(&mut self) {
+        self.roots.push(0);
+        self.targets.push(0);
+        self.weights.push(0.0);
         self.features.push(0);
         self.modes.push(AT_MOST);
         self.splits.push(0.0);
         self.missing.push(0);
         for (children, is_leaf) in [(&mut self.yes, &mut self.yes_leaf), (&mut self.no, &mut self.no_leaf)] {
-            children.push(leaf);
+            children.push(0);
             is_leaf.push(1);
         }
     }
 
-    fn test(&mut self, node: &Node, tree: &Tree, floors: &[Option<u32>], places: &[i64]) {
+    fn test(&mut self, node: &Node, tree: &Tree, sets: &Sets<'_>, places: &[i64]) {
         let (left, right) = node.children().expect("a leaf is no test");
         let is_leaf = |at: usize| i64::from(tree.nodes[at].children().is_none());
         self.yes.push(places[left]);
         self.yes_leaf.push(is_leaf(left));
         self.no.push(places[right]);
         self.no_leaf.push(is_leaf(right));
-        match node {
+        let (feature, threshold, missing_left) = match node {
             Node::Category {
                 feature,
                 categories,
                 missing_left,
                 ..
-            } => {
-                let members = members(categories);
-                self.features
-                    .push(i64::from(floors[*feature as usize].unwrap_or(*feature)));
-                self.missing.push(i64::from(*missing_left));
-                // No number is below minus infinity: an empty set.
-                self.modes.push(if members.is_empty() { BELOW } else { MEMBER });
-                self.splits.push(f64::NEG_INFINITY);
-                if !members.is_empty() {
-                    self.members.extend(members);
-                    self.members.push(f64::NAN);
-                }
-            }
+            } => (sets.place(*feature, categories), 0.5, *missing_left),
             Node::Numeric {
                 feature,
                 threshold,
                 missing_left,
                 ..
-            } => {
-                self.features.push(i64::from(*feature));
-                self.modes.push(AT_MOST);
-                self.splits.push(*threshold);
-                self.missing.push(i64::from(*missing_left));
-            }
+            } => (*feature, *threshold, *missing_left),
             Node::Leaf { .. } => unreachable!("a leaf is no test"),
-        }
+        };
+        self.features.push(i64::from(feature));
+        self.modes.push(AT_MOST);
+        self.splits.push(threshold);
+        self.missing.push(i64::from(missing_left));
     }
 
     fn write(self, graph: &mut Graph, matrix: &Tensor, n_outputs: usize) -> Tensor {
@@ -196,23 +231,9 @@ impl Lists {
             ("nodes_falseleafs", Attribute::Ints(self.no_leaf)),
             ("leaf_targetids", Attribute::Ints(self.targets)),
             ("leaf_weights", Attribute::Doubles(&self.weights)),
-            ("membership_values", Attribute::Doubles(&self.members)),
         ];
-        let some = if self.members.is_empty() {
-            attributes.len() - 1
-        } else {
-            attributes.len()
-        };
-        graph.ml("TreeEnsemble", &[matrix], &attributes[..some])
+        graph.ml("TreeEnsemble", &[matrix], &attributes)
     }
-}
-
-fn members(words: &[u64]) -> Vec<f64> {
-    let codes = 0..64 * words.len();
-    codes
-        .filter(|it| words[it / 64] >> (it % 64) & 1 == 1)
-        .map(|it| it as f64)
-        .collect()
 }
 
 /// `[n, 1]`.
