@@ -270,6 +270,14 @@ impl Blocks {
 impl View<'_> {
     /// The codes of a row.
     pub(super) fn code(self, row: &[f64]) -> [u8; MAX_COLUMNS] {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(cpu) = super::vbmi::Cpu::detect() {
+            return cpu.code(self, row);
+        }
+        self.code_plainly(row)
+    }
+
+    fn code_plainly(self, row: &[f64]) -> [u8; MAX_COLUMNS] {
         let mut codes = [0; MAX_COLUMNS];
         self.codes.encode(row, &mut codes, count_below);
         codes
@@ -295,7 +303,7 @@ impl View<'_> {
     /// The raw scores of one row without vector instructions: the tests on the path only, as many trees in flight as the
     /// processor likes.
     pub(super) fn sum_row_plainly(self, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
-        let codes = self.code(row);
+        let codes = self.code_plainly(row);
         if outputs.vectors {
             let n_trees = outputs.trees(0).len();
             return VectorSums::with(out.len(), |sums| {

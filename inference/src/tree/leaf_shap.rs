@@ -22,8 +22,10 @@ const POINTS: [(f64, f64); 3] = [
 /// What the formula needs of every tree that fits into a block.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LeafPaths {
-    /// By tree; `None`: it takes more than one block.
-    trees: Vec<Option<Box<Paths>>>,
+    /// By tree, where it lies in `paths`; `None`: it takes more than one block.
+    trees: Vec<Option<u32>>,
+    /// Side by side, so that one is fetched while the one before is worked on.
+    paths: Vec<Paths>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -47,8 +49,16 @@ struct Repeat {
 
 impl LeafPaths {
     pub(super) fn of(trees: &[Tree]) -> Self {
-        let trees = trees.iter().map(|it| Paths::of(it).map(Box::new)).collect();
-        Self { trees }
+        let mut all = Self {
+            trees: Vec::with_capacity(trees.len()),
+            paths: Vec::new(),
+        };
+        for tree in trees {
+            let paths = Paths::of(tree);
+            all.trees.push(paths.is_some().then_some(all.paths.len() as u32));
+            all.paths.extend(paths);
+        }
+        all
     }
 
     /// Whether a tree fits.
@@ -64,8 +74,9 @@ impl LeafPaths {
             let decisions = &mut decisions[..trees.len()];
             blocks.decide(root + batch * BATCH, &codes, decisions);
             for (tree, decisions) in trees.iter().zip(decisions) {
-                if let Some(paths) = tree {
-                    paths.add(*decisions, parts);
+                if let Some(at) = tree.map(|it| it as usize) {
+                    let next = self.paths.get(at + 1).unwrap_or(&self.paths[at]);
+                    self.paths[at].add(*decisions, next, parts);
                 }
             }
         }
@@ -136,18 +147,28 @@ impl Paths {
         }
     }
 
-    fn add(&self, decisions: u64, parts: &mut Parts) {
-        let agree = self.agreement(decisions);
+    /// `next` will be asked for after this.
+    fn add(&self, decisions: u64, next: &Self, parts: &mut Parts) {
         #[cfg(target_arch = "x86_64")]
         if let Some(cpu) = super::vbmi::Cpu::detect() {
-            return cpu.add_parts(self, &agree, parts);
+            return cpu.add_parts(self, decisions, next, parts);
         }
-        self.add_leaves(&agree, parts);
+        let _ = next;
+        self.add_leaves(&self.agreement(decisions, spread), parts);
     }
 
-    /// By level, the leaves on whose path the row stays there; a repeated column is judged at its first test.
-    fn agreement(&self, decisions: u64) -> [u64; LEVELS] {
-        let mut agree = std::array::from_fn(|level| stays(decisions, level));
+    /// By level, the leaves on whose path the row stays there; a repeated column is judged at its first test. `spread` puts the
+    /// bits of the first number at those of the second.
+    #[inline(always)]
+    fn agreement(&self, decisions: u64, spread: impl Fn(u64, u64) -> u64) -> [u64; LEVELS] {
+        let mut agree = [0; LEVELS];
+        for (level, agree) in agree.iter_mut().enumerate() {
+            // Leaves below a test of this level: the first half are to the left. A test is at the first of them.
+            let (below, firsts) = (WIDTH >> level, FIRSTS[level]);
+            let half = (1_u64 << (below / 2)) - 1;
+            let rights = spread(decisions >> (1 << level), firsts) * half;
+            *agree = (firsts * half) & !rights | rights << (below / 2);
+        }
         for Repeat { earlier, later, leaves } in &self.repeats {
             agree[*earlier] &= agree[*later] | !leaves;
         }
@@ -218,22 +239,25 @@ impl Paths {
     }
 }
 
-/// The leaves on whose path the row stays at a level: those below the side that each test there chose.
-fn stays(decisions: u64, level: usize) -> u64 {
-    let below = WIDTH >> level;
-    let right_half = if below == WIDTH {
-        u64::MAX << 32
-    } else {
-        ((1_u64 << below) - 1) & !((1_u64 << (below / 2)) - 1)
-    };
-    let all = if below == WIDTH { u64::MAX } else { (1_u64 << below) - 1 };
-    let mut stays = 0;
-    for test in 0..1 << level {
-        let right = decisions >> ((1 << level) + test) & 1 == 1;
-        let side = if right { right_half } else { all & !right_half };
-        stays |= side << (test * below);
+/// By level, the first leaf below each test.
+const FIRSTS: [u64; LEVELS] = [
+    1,
+    0x1_0000_0001,
+    0x0001_0001_0001_0001,
+    0x0101_0101_0101_0101,
+    0x1111_1111_1111_1111,
+    0x5555_5555_5555_5555,
+];
+
+/// Puts the lowest bits of a number, in order, at the bits of `at`.
+fn spread(bits: u64, mut at: u64) -> u64 {
+    let (mut bits, mut spread) = (bits, 0);
+    while at != 0 {
+        spread |= (at & at.wrapping_neg()) * (bits & 1);
+        at &= at - 1;
+        bits >>= 1;
     }
-    stays
+    spread
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -248,15 +272,17 @@ mod vector {
 
     impl Cpu {
         #[inline]
-        pub(super) fn add_parts(self, paths: &Paths, agree: &[u64; LEVELS], parts: &mut Parts) {
+        pub(super) fn add_parts(self, paths: &Paths, decisions: u64, next: &Paths, parts: &mut Parts) {
             // SAFETY: `self` is the proof that the processor has these instructions.
-            unsafe { add(paths, agree, parts) }
+            unsafe { add(paths, decisions, next, parts) }
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512dq,fma")]
-    fn add(paths: &Paths, agree: &[u64; LEVELS], parts: &mut Parts) {
+    #[target_feature(enable = "avx512f,avx512dq,fma,bmi2")]
+    fn add(paths: &Paths, decisions: u64, next: &Paths, parts: &mut Parts) {
+        let agree = paths.agreement(decisions, |bits, at| _pdep_u64(bits, at));
         for first in (0..WIDTH).step_by(LANES) {
+            fetch(next, first);
             let [a, b, c, d, e, f] = group(paths, first, agree.map(|it| (it >> first) as u8));
             for (level, leaves) in [a, b, c, d].into_iter().enumerate() {
                 let part = &mut parts.0[paths.column(level, first)];
@@ -317,6 +343,18 @@ mod vector {
             integrals[level] = _mm512_mul_pd(integrals[level], scale);
         }
         integrals
+    }
+
+    /// Asks for what eight leaves of a tree will need.
+    #[inline]
+    fn fetch(paths: &Paths, first: usize) {
+        let by_level = paths.unknown.iter().chain([&paths.values]);
+        for numbers in by_level.map(|it| &raw const it[first]) {
+            // SAFETY: a prefetch changes nothing and may be of any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(numbers.cast()) }
+        }
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const paths.columns[first]).cast()) }
     }
 
     #[target_feature(enable = "avx512f")]

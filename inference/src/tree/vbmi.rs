@@ -28,12 +28,19 @@ impl Cpu {
     pub(super) fn detect() -> Option<Self> {
         static FOUND: LazyLock<bool> = LazyLock::new(|| {
             is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("bmi2")
                 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vbmi")
         });
         FOUND.then_some(Self(()))
+    }
+
+    /// The codes of a row.
+    pub(super) fn code(self, blocks: View<'_>, row: &[f64]) -> [u8; MAX_COLUMNS] {
+        // SAFETY: `self` is the proof that the processor has these instructions.
+        unsafe { code(blocks, row) }
     }
 
     /// What a row of codes decides at every test of the root blocks from `first` on.
@@ -152,9 +159,15 @@ fn score<const REGS: usize, const MISSING: bool, const N: usize>(tile: Tile<'_>,
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
 #[inline]
 fn encode<const REGS: usize>(blocks: View<'_>, row: &[f64]) -> [__m512i; REGS] {
+    registers::<REGS>(&code(blocks, row))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi")]
+#[inline]
+fn code(blocks: View<'_>, row: &[f64]) -> [u8; MAX_COLUMNS] {
     let mut codes = [0; MAX_COLUMNS];
     blocks.codes.encode(row, &mut codes, |points, x| below(points, x));
-    registers::<REGS>(&codes)
+    codes
 }
 
 #[target_feature(enable = "avx512f")]
