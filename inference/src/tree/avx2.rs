@@ -1,4 +1,5 @@
-//! The blocks on AVX2: sixteen codes a shuffle, 32 tests a compare, four walks in a register.
+//! The blocks on AVX2: sixteen codes a shuffle, 32 tests a compare, four walks in a register; with many columns only their codes
+//! are found by vectors.
 #![allow(unsafe_code, reason = "vector instructions")]
 
 use std::arch::x86_64::*;
@@ -17,9 +18,6 @@ pub(super) struct Cpu(());
 const WALKS: usize = 4;
 /// Codes of one shuffle.
 const TABLE: usize = 16;
-/// More columns than this take more shuffles than a plain walk takes steps.
-const MOST_COLUMNS: usize = 4 * TABLE;
-
 impl Cpu {
     #[inline]
     pub(super) fn detect() -> Option<Self> {
@@ -28,12 +26,7 @@ impl Cpu {
         FOUND.then_some(Self(()))
     }
 
-    /// Whether it can take these blocks.
-    pub(super) fn takes(self, blocks: View<'_>) -> bool {
-        blocks.codes.len() <= MOST_COLUMNS
-    }
-
-    /// The raw scores of one row, of blocks that it takes.
+    /// The raw scores of one row.
     #[inline]
     pub(super) fn sum_row(self, blocks: View<'_>, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
         // SAFETY: `self` is the proof that the processor has these instructions.
@@ -42,7 +35,8 @@ impl Cpu {
                 0 | 1 => sum_row::<1>(blocks, outputs, row, out),
                 2 => sum_row::<2>(blocks, outputs, row, out),
                 3 => sum_row::<3>(blocks, outputs, row, out),
-                _ => sum_row::<4>(blocks, outputs, row, out),
+                4 => sum_row::<4>(blocks, outputs, row, out),
+                _ => sum_wide_row(blocks, outputs, row, out),
             }
         }
     }
@@ -101,6 +95,14 @@ fn sum_row<const T: usize>(blocks: View<'_>, outputs: &Outputs, row: &[f64], out
         quarters.iter_mut().zip(sums).for_each(|(to, from)| store(to, from));
         *out = outputs.finish(output, sum);
     }
+}
+
+/// More columns would take more shuffles than a plain walk takes steps.
+#[target_feature(enable = "avx2,popcnt")]
+fn sum_wide_row(blocks: View<'_>, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
+    let mut codes = [0; MAX_COLUMNS];
+    blocks.codes.encode(row, &mut codes, |points, x| below(points, x));
+    blocks.sum_codes(outputs, &codes, out);
 }
 
 /// The codes of a row, sixteen a table, each table in both halves of a register.

@@ -300,14 +300,18 @@ impl View<'_> {
         }
     }
 
-    /// The raw scores of one row without vector instructions: the tests on the path only, as many trees in flight as the
-    /// processor likes.
+    /// The raw scores of one row without vector instructions.
     pub(super) fn sum_row_plainly(self, outputs: &Outputs, row: &[f64], out: &mut [f64]) {
-        let codes = self.code_plainly(row);
+        self.sum_codes(outputs, &self.code_plainly(row), out);
+    }
+
+    /// The raw scores of a row of codes: the tests on the path only, as many trees in flight as the processor likes.
+    #[inline]
+    pub(super) fn sum_codes(self, outputs: &Outputs, codes: &[u8; MAX_COLUMNS], out: &mut [f64]) {
         if outputs.vectors {
             let n_trees = outputs.trees(0).len();
             return VectorSums::with(out.len(), |sums| {
-                self.leaves(self.shape.passes[0].clone(), &codes, |tree, word| {
+                self.leaves(self.shape.passes[0].clone(), codes, |tree, word| {
                     // What fills up the last group is no leaf.
                     if tree < n_trees {
                         sums.add(tree, outputs.leaves(), word);
@@ -318,7 +322,7 @@ impl View<'_> {
         }
         for (output, out) in out.iter_mut().enumerate() {
             let mut sum = Sum::ZERO;
-            self.leaves(self.shape.passes[output].clone(), &codes, |tree, leaf| {
+            self.leaves(self.shape.passes[output].clone(), codes, |tree, leaf| {
                 sum.add(tree, leaf)
             });
             *out = outputs.finish(output, sum);

@@ -38,12 +38,13 @@ impl TreeEnsemble {
     /// The evaluators that can take these trees on this machine, from the simplest on.
     pub fn evaluators(&self) -> Vec<Evaluator> {
         let mut found = vec![Evaluator::Walk];
-        let Some(blocks) = &self.blocks else { return found };
+        if self.blocks.is_none() {
+            return found;
+        }
         found.push(Evaluator::Blocks);
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = avx2::Cpu::detect().filter(|cpu| cpu.takes(blocks.view()));
-            found.extend(avx2.map(|_| Evaluator::Avx2));
+            found.extend(avx2::Cpu::detect().map(|_| Evaluator::Avx2));
             found.extend(vbmi::Cpu::detect().map(|_| Evaluator::Avx512));
         }
         found
@@ -90,7 +91,7 @@ impl TreeEnsemble {
         #[cfg(target_arch = "x86_64")]
         match (evaluator, vbmi::Cpu::detect(), avx2::Cpu::detect()) {
             (Evaluator::Avx512, Some(cpu), _) => return cpu.sum_rows(blocks, outputs, width, rows, out),
-            (Evaluator::Avx2, _, Some(cpu)) if cpu.takes(blocks) => {
+            (Evaluator::Avx2, _, Some(cpu)) => {
                 let each = rows.chunks_exact(width).zip(out.chunks_exact_mut(outputs.len()));
                 return each.for_each(|(row, out)| cpu.sum_row(blocks, outputs, row, out));
             }

@@ -191,8 +191,8 @@ fn decide_batch<const REGS: usize, const MISSING: bool, const N: usize>(
 ) -> [[u64; BATCH]; N] {
     let mut decisions = [[0; BATCH]; N];
     for at in 0..count {
-        for row in 0..N {
-            decisions[row][at] = decide::<REGS, MISSING>(blocks, first + at, &codes[row]);
+        for (decisions, codes) in decisions.iter_mut().zip(codes) {
+            decisions[at] = decide::<REGS, MISSING>(blocks, first + at, codes);
         }
     }
     decisions
