@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every parser of model files, and the package loader, against inputs that libFuzzer breeds from the importers' fixtures: no
-# crash, no input that takes over a second, none that makes a reader hold over ten times its bytes (and a mebibyte).
+# crash, no reader that computes for over a second, none that makes a reader hold over ten times its bytes (and a mebibyte).
 #
 #   benches/long/fuzz.sh [SECONDS [TARGET..]]          600 s for each target of fuzz/fuzz_targets without more
 #
@@ -30,17 +30,18 @@ RUSTFLAGS=$(echo $coverage) cargo build --quiet --release --target "$host" --tar
 fuzz() {
   local name=$1 log="$seeds/$1.log" words="dictionaries/$1" code=0
   mkdir -p "$corpus/$name" "$seeds/$name" "artifacts/$name"
-  "$target/$host/release/$name" "$corpus/$name" "$seeds/$name" -max_total_time="$seconds" -timeout=1 -rss_limit_mb=2048 \
+  "$target/$host/release/$name" "$corpus/$name" "$seeds/$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 \
     -max_len=65536 -artifact_prefix="artifacts/$name/" -print_final_stats=1 \
     $([ -e "$words" ] && echo "-dict=$words") >"$log" 2>&1 || code=$?
   local runs edges inputs
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -1 | cut -d' ' -f2)
   inputs=$(grep -oE 'corp: [0-9]+' "$log" | tail -1 | cut -d' ' -f2)
-  printf '%s: %s s, %s executions, %s edges, %s inputs kept, ' "$name" "$(sed -nE 's/^Done .* in ([0-9]+) second.*/\1/p' "$log")" \
-    "${runs:-?}" "${edges:-?}" "${inputs:-?}"
-  [ "$code" = 0 ] && echo 'no crash' && return
-  echo "CRASHED: $(grep -E 'panicked at|ERROR: libFuzzer' -A1 "$log" | head -4 | tr '\n' ' ') $(grep -o 'artifacts/.*' "$log" | tail -1)"
+  local took said
+  took=$(sed -nE 's/^Done .* in ([0-9]+) second.*/\1/p' "$log")
+  said="$name: ${took:-?} s, ${runs:-?} executions, ${edges:-?} edges, ${inputs:-?} inputs kept"
+  [ "$code" = 0 ] && echo "$said, no crash" && return
+  echo "$said, CRASHED: $(grep -E 'panicked at|ERROR: libFuzzer' -A1 "$log" | head -4 | tr '\n' ' ') $(grep -o 'artifacts/.*' "$log" | tail -1)"
   return 1
 }
 export -f fuzz

@@ -1,18 +1,19 @@
-//! What the fuzz targets share: the promise about memory, and what is done with a file that was accepted.
+//! What the fuzz targets share: the promises about memory and time, and what is done with a file that was accepted.
 //!
-//! A reader of files may refuse anything, but it may not panic, hang (libFuzzer's `-timeout=1`) or hold more than ten times the
+//! A reader of files may refuse anything, but it may not panic, compute for over a second, or hold more than ten times the
 //! file's bytes and a mebibyte. What it accepts must then predict and survive being written and read.
 
-mod memory;
+mod bounds;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use foretell_features::FeatureMatrix;
 use foretell_inference::import::{Imported, import};
-use foretell_inference::{InferenceError, TreeEnsemble};
-use sha2::{Digest, Sha256};
+use foretell_inference::{InferenceError, Predictor, TreeEnsemble};
+use xxhash_rust::xxh3::xxh3_128;
 
-pub use memory::bounded;
+pub use bounds::bounded;
 
 /// Between the files of a package that is one input: a line with the name of the file that follows.
 pub const MARK: &[u8] = b"\n%%FILE ";
@@ -46,26 +47,44 @@ fn use_imported(imported: &Imported) {
     }
 }
 
-/// Predicts some rows in every way, explains one of a small ensemble, and reads again what it writes.
-pub fn use_trees(trees: &TreeEnsemble) {
-    use foretell_inference::Predictor;
+/// What an importer made: every evaluator gives the same, and it is explained and stored.
+fn use_trees(trees: &TreeEnsemble) {
     if trees.n_features() > PREDICTED_COLUMNS {
         return;
     }
     let rows = rows(trees.n_features());
     let expected = trees.raw(&rows);
-    let mut out = vec![0.0; trees.n_outputs()];
     for evaluator in trees.evaluators() {
-        for (row, expected) in rows.rows().zip(expected.chunks_exact(out.len())) {
-            trees.raw_row_by(evaluator, row, &mut out);
-            assert!(
-                same(&out, expected),
-                "{evaluator:?} gives {out:?}, the walk {expected:?}"
-            );
-        }
+        let mut out = vec![0.0; expected.len()];
+        trees.raw_rows_by(evaluator, rows.values(), &mut out);
+        assert!(
+            same(&out, &expected),
+            "{evaluator:?} gives {out:?}, the walk {expected:?}"
+        );
     }
     let again = TreeEnsemble::from_bytes(&trees.to_bytes()).expect("what was written can be read");
     assert!(again == *trees, "what was read is not what was written");
+    explain(trees, &rows);
+}
+
+/// What a file of trees became. Its blocks may say other than its trees: only a checksum ties them. All must stay inside.
+pub fn use_file_of_trees(trees: &TreeEnsemble) {
+    if trees.n_features() > PREDICTED_COLUMNS || trees.n_outputs() > PREDICTED_COLUMNS {
+        return;
+    }
+    let rows = rows(trees.n_features());
+    trees.raw(&rows);
+    let mut out = vec![0.0; rows.n_rows() * trees.n_outputs()];
+    for evaluator in trees.evaluators() {
+        trees.raw_rows_by(evaluator, rows.values(), &mut out);
+        let one = &mut out[..trees.n_outputs()];
+        rows.rows().for_each(|row| trees.raw_row_by(evaluator, row, one));
+    }
+    TreeEnsemble::from_bytes(&trees.to_bytes()).expect("what was written can be read");
+    explain(trees, &rows);
+}
+
+fn explain(trees: &TreeEnsemble, rows: &FeatureMatrix) {
     let nodes: usize = trees.trees().iter().map(|it| it.nodes.len()).sum();
     if nodes <= EXPLAINED_NODES {
         let explained = trees.contributions_row(rows.row(0), 0);
@@ -109,15 +128,21 @@ pub fn one_input(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     files.iter().flat_map(of_one).collect()
 }
 
-/// A file of trees ends in a digest, which no mutation would ever hit: targets take the file without it.
-pub fn with_digest(body: &[u8]) -> Vec<u8> {
-    [body, &Sha256::digest(body)].concat()
+/// A file of trees with its length and its checksum put right, which no mutation would ever hit.
+pub fn with_checksum(bytes: &[u8]) -> Vec<u8> {
+    let mut file = bytes.to_vec();
+    if file.len() >= LENGTH.end {
+        let length = file.len() as u64;
+        file[LENGTH].copy_from_slice(&length.to_le_bytes());
+        let checksum = xxh3_128(&file[CHECKSUM.end..]);
+        file[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    }
+    file
 }
 
-/// The opposite of [`with_digest`].
-pub fn without_digest(bytes: &[u8]) -> &[u8] {
-    &bytes[..bytes.len().saturating_sub(32)]
-}
+/// Where `trees.bin` has them.
+const CHECKSUM: Range<usize> = 16..32;
+const LENGTH: Range<usize> = 32..40;
 
 /// An error says something, and not at length.
 pub fn refuses_in_a_sentence<T>(result: Result<T, InferenceError>) -> Option<T> {

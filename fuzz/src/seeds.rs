@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use foretell_features::Timestamp;
-use foretell_fuzz::{one_input, without_digest};
+use foretell_fuzz::one_input;
 use foretell_inference::forecast::fixture::tiny_forecast_package;
 use foretell_inference::import::import;
 use foretell_inference::network::{NETWORK_FILE, WEIGHTS_FILE};
@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
         copy(&fixtures.join(library), extension, &folder.join(target))?;
     }
     networks(&fixtures.join("networks"), &folder.join("network"))?;
-    imported(&fixtures, &folder.join("package"))?;
+    imported(&fixtures, &folder)?;
     packages(&folder)?;
     write(&folder.join("mlmodel"), "xgboost", MLMODEL.as_bytes())?;
     trees(&folder.join("trees"))?;
@@ -79,11 +79,12 @@ fn networks(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A package of one model of each library.
+/// A package of one model of each library, and its trees alone.
 fn imported(fixtures: &Path, to: &Path) -> io::Result<()> {
     for path in [
         "lightgbm/category_text.txt",
-        "xgboost/multiclass.json",
+        "xgboost/vector_softprob.json",
+        "catboost/one_hot.json",
         "sklearn/linear_double.onnx",
     ] {
         let Ok(bytes) = fs::read(fixtures.join(path)) else {
@@ -98,11 +99,11 @@ fn imported(fixtures: &Path, to: &Path) -> io::Result<()> {
             seed: 1,
         };
         let model = import(&BTreeMap::from([(name.to_owned(), bytes)]), name).expect("fixtures can be imported");
-        let mut files = package(model, &arrival).expect("fixtures can be packaged");
-        if let Some(trees) = files.get_mut(TREES_FILE) {
-            *trees = without_digest(trees).to_vec();
+        let files = package(model, &arrival).expect("fixtures can be packaged");
+        if let Some(trees) = files.get(TREES_FILE) {
+            write(&to.join("trees"), library, trees)?;
         }
-        write(to, library, &one_input(&files))?;
+        write(&to.join("package"), library, &one_input(&files))?;
     }
     Ok(())
 }
@@ -155,7 +156,7 @@ fn with_trees(folder: &Path) -> io::Result<()> {
         .replace("linear.json", "trees.bin")
         .into_bytes();
     let trees = random_ensemble(SHAPE, 1).to_bytes();
-    files.insert("trees.bin".to_owned(), without_digest(&trees).to_vec());
+    files.insert("trees.bin".to_owned(), trees);
     write(folder, "trees.package", &one_input(&files))
 }
 
@@ -169,7 +170,7 @@ const SHAPE: Shape = Shape {
 fn trees(folder: &Path) -> io::Result<()> {
     for seed in 0..4 {
         let trees = random_ensemble(SHAPE, seed).to_file().1;
-        write(folder, &format!("{seed}.bin"), without_digest(&trees))?;
+        write(folder, &format!("{seed}.bin"), &trees)?;
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! An allocator that counts what is live, and ends the process where a reader of a file holds too much.
+//! An allocator that counts what is live, and a clock that counts what this thread computes: the process ends where a reader of a
+//! file needs too much of either.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 /// What a reader may hold beside ten times its file.
 const SLACK: usize = 1 << 20;
@@ -16,12 +18,28 @@ static COUNTED: Counted = Counted;
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(NO_LIMIT);
 
-/// Runs a reader of `size` bytes; the process ends (a crash for libFuzzer) when it holds over `10 * size` bytes and a mebibyte.
+/// Of processor time: libFuzzer's own `-timeout` counts the wall's, which on a busy machine says nothing of the reader.
+const MOST_TIME: Duration = Duration::from_secs(1);
+
+/// Runs a reader of `size` bytes; the process ends (a crash for libFuzzer) when it holds over `10 * size` bytes and a mebibyte, or
+/// has computed for over a second.
 pub fn bounded<T>(size: usize, read: impl FnOnce() -> T) -> T {
     LIMIT.store(LIVE.load(Relaxed) + FACTOR * size + SLACK, Relaxed);
+    let began = computed();
     let result = read();
+    let took = computed() - began;
     LIMIT.store(NO_LIMIT, Relaxed);
+    assert!(took <= MOST_TIME, "computed {took:?} for {size} bytes");
     result
+}
+
+/// Processor time of this thread so far.
+fn computed() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the result goes to a variable that lives.
+    let code = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
+    assert_eq!(code, 0, "every thread has such a clock");
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 fn grow(bytes: usize) {
