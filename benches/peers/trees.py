@@ -166,7 +166,8 @@ def make_form(folder, form, minutes):
     if done.returncode == -signal.SIGXCPU:
         reason = f"not made within {minutes:g} minutes of processor time"
     else:
-        reason = None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it died"])[-1]
+        errors = [line for line in done.stderr.splitlines() if "rror" in line]
+        reason = None if done.returncode == 0 else f"exit code {done.returncode}: {errors[-1:]}"
     if reason:
         made.unlink(missing_ok=True)
         absent.write_text(reason)
