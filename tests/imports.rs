@@ -212,6 +212,39 @@ fn a_folder_of_mlflow_gives_the_file_and_the_names() {
 }
 
 #[test]
+fn a_model_leaves_as_onnx_or_as_an_archive() {
+    let project = Project::empty();
+    let said = expected("xgboost/binary.expected.json");
+    let rows = rows_without_outputs(&project, &said);
+    project.json(&["models", "import", &fixture("xgboost/binary.json"), "--model", "buyers"]);
+    let out = project.path("out").display().to_string();
+    let written = project.json(&["models", "export", "buyers@1", &out, "--format", "onnx"]);
+    let file = written["file"].as_str().unwrap();
+    assert!(file.ends_with("buyers-1.onnx"), "{file}");
+    assert!(std::fs::read(file).unwrap().len() > 1000);
+    let archive = project.json(&["models", "export", "buyers@1", &out]);
+    assert!(
+        archive["file"].as_str().unwrap().ends_with("buyers-1.tar"),
+        "the archive stays the usual form"
+    );
+    let answer = project.json(&["predict", "buyers@1", "--rows", &rows]);
+    for (got, said) in answer["predictions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(said["predictions"].as_array().unwrap())
+    {
+        let (got, said) = (got["value"].as_f64().unwrap(), said[0].as_f64().unwrap());
+        assert!((got - said).abs() < 1e-6, "{got} is not {said}");
+    }
+    fails(
+        &project.run(&["models", "export", "buyers@1", &out, "--format", "pickle"]),
+        2,
+        &["onnx"],
+    );
+}
+
+#[test]
 fn what_is_no_model_is_named_with_what_to_do() {
     let project = Project::empty();
     let file = |name: &str, bytes: &[u8]| {

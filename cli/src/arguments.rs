@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use foretell_features::Timestamp;
 
 pub(crate) use access::Access;
-pub(crate) use models::{Alias, Card, Delete, Gc, History, Import, List, Models, Promote, Tag};
+pub(crate) use models::{Alias, Card, Delete, ExportFormat, Gc, History, Import, List, Models, Promote, Tag};
 pub(crate) use registry::Registry;
 
 /// Train and serve churn, lifetime value, conversion, demand and revenue models from files.

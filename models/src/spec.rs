@@ -53,6 +53,8 @@ pub struct TabularSpec {
     pub label: LabelSpec,
     /// How test rows are chosen.
     pub split: SplitSpec,
+    /// `[training] intervals_by`, a feature of texts: the interval of a row is made of the errors of rows with the same value, where there are enough.
+    pub segment: Option<String>,
 }
 
 /// How test rows are chosen.

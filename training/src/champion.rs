@@ -35,7 +35,11 @@ pub fn rescore(
         .map_err(|error| error.to_string())?;
     let answers: Result<Vec<f64>, _> = predictions.into_iter().map(|it| it.map(|it| it.value)).collect();
     let answers = answers.map_err(|error| error.to_string())?;
-    Ok(measure(task, y, &answers, manifest.conformal.as_ref()))
+    let by = manifest.conformal.as_ref().and_then(|it| it.segments.as_ref());
+    let column = by.and_then(|it| model.input_position(&it.input));
+    let segments: Vec<Option<&str>> = raw.iter().map(|row| row[column?].as_str()).collect();
+    let intervals = manifest.conformal.as_ref().map(|it| (it, segments.as_slice()));
+    Ok(measure(task, y, &answers, intervals))
 }
 
 /// The metrics a forecast's champion had when it was trained: its states have seen this run's test steps, so that it cannot

@@ -1,11 +1,94 @@
 //! Fits split-conformal intervals from predictions of rows that the predictor did not fit.
 
-use foretell_inference::Conformal;
-use foretell_inference::conformal::Said;
+use std::collections::BTreeMap;
+
+use foretell_features::FeatureMatrix;
+use foretell_inference::conformal::{Said, Segment, Segments};
+use foretell_inference::{Conformal, InputEncoding};
+
+use crate::dataset::Prepared;
+use crate::error::TrainError;
 
 /// Outcomes per bin of the prediction: enough for both tails of a 95 % interval, with some to spare.
 const ROWS_PER_BIN: usize = 150;
 const MAX_BINS: usize = 10;
+
+/// Rows of a segment that has intervals of its own: enough for both tails of a 95 % interval, with some to spare.
+const ROWS_PER_SEGMENT: usize = 150;
+
+/// The column that intervals are by.
+#[derive(Debug, Clone)]
+pub struct SegmentOf {
+    input: String,
+    column: usize,
+    categories: Vec<String>,
+}
+
+impl SegmentOf {
+    /// The input's name.
+    pub fn input(&self) -> &str {
+        &self.input
+    }
+
+    /// The row's value; `None` where it is missing or not in the dictionary.
+    pub fn of(&self, x: &FeatureMatrix, row: usize) -> Option<&str> {
+        let code = x.get(row, self.column);
+        // NaN and the code of the unseen are no position.
+        let known = code >= 0.0 && code < self.categories.len() as f64;
+        known.then(|| self.categories[code as usize].as_str())
+    }
+}
+
+/// The segments' column among the prepared inputs, where the model names one.
+///
+/// # Errors
+/// It is no input, or no category.
+pub fn segments(model: &str, named: Option<&str>, prepared: &Prepared) -> Result<Option<SegmentOf>, TrainError> {
+    let Some(named) = named else { return Ok(None) };
+    let mut inputs = prepared.inputs.iter().zip(&prepared.encoder.inputs).enumerate();
+    let found = inputs.find_map(|(column, (input, encoding))| match encoding {
+        InputEncoding::Category { categories } if input.name == named => Some(SegmentOf {
+            input: named.to_owned(),
+            column,
+            categories: categories.clone(),
+        }),
+        _ => None,
+    });
+    found.map(Some).ok_or_else(|| TrainError::Request {
+        model: model.to_owned(),
+        reason: format!(
+            "intervals_by = \"{named}\" in [training] is not an input of texts; name a feature that is one"
+        ),
+    })
+}
+
+/// The same with scores of their own for the segments that have enough rows; the others have those of all rows.
+pub fn by_segment(conformal: Conformal, input: &str, p: &[f64], y: &[f64], segments: &[Option<&str>]) -> Conformal {
+    let mut scores: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for ((&p, &y), segment) in p.iter().zip(y).zip(segments) {
+        if let Some(segment) = segment {
+            scores
+                .entry(segment)
+                .or_default()
+                .push(conformal.score(Said::value(p), y));
+        }
+    }
+    let enough = scores.into_iter().filter(|it| it.1.len() >= ROWS_PER_SEGMENT);
+    let of = enough.map(|(value, mut scores)| {
+        scores.sort_by(f64::total_cmp);
+        Segment {
+            value: value.to_owned(),
+            scores,
+        }
+    });
+    Conformal {
+        segments: Some(Segments {
+            input: input.to_owned(),
+            of: of.collect(),
+        }),
+        ..conformal
+    }
+}
 
 /// Scores by bin of the prediction. Errors of money grow with the prediction, so they are taken relative to it (plus a
 /// floor, the typical error of small predictions); bins let the shape of the errors change with it too.
@@ -97,6 +180,57 @@ mod tests {
                 "{level}: {covered}"
             );
             assert!(intervals.iter().all(|it| it.0 >= 0.0));
+        }
+    }
+
+    #[test]
+    fn a_segment_with_enough_rows_keeps_its_promise_alone() {
+        // Errors of the calm are ten times smaller than those of the wild; the few are wild too, but too few.
+        let draw = |n: usize, seed: u64| -> (Vec<f64>, Vec<f64>, Vec<Option<&str>>) {
+            let (noise, _) = money(n, seed);
+            let of = |row: usize| match row % 20 {
+                0..10 => Some("calm"),
+                10..19 => Some("wild"),
+                _ if row < 400 => Some("few"),
+                _ => None,
+            };
+            let spread = |row: usize| if of(row) == Some("calm") { 0.1 } else { 1.0 };
+            let y = noise
+                .iter()
+                .enumerate()
+                .map(|(row, it)| 50.0 + spread(row) * (it.ln() - 3.4))
+                .collect();
+            (vec![50.0; n], y, (0..n).map(of).collect())
+        };
+        let (p, y, segments) = draw(4000, 1);
+        let conformal = by_segment(fit(&p, &y, None), "kind", &p, &y, &segments);
+        let own: Vec<&str> = conformal
+            .segments
+            .as_ref()
+            .unwrap()
+            .of
+            .iter()
+            .map(|it| it.value.as_str())
+            .collect();
+        assert_eq!(own, ["calm", "wild"]);
+        let (p, y, segments) = draw(4000, 2);
+        for segment in ["calm", "wild"] {
+            let rows: Vec<usize> = (0..p.len()).filter(|&it| segments[it] == Some(segment)).collect();
+            let covered = |own: bool| {
+                let by = own.then_some(segment);
+                let intervals: Vec<_> = rows
+                    .iter()
+                    .map(|&it| conformal.interval_of(Said::value(p[it]), by, 0.9))
+                    .collect();
+                let outcomes: Vec<f64> = rows.iter().map(|&it| y[it]).collect();
+                coverage(&outcomes, &intervals)
+            };
+            assert!((covered(true) - 0.9).abs() < 0.03, "{segment}: {}", covered(true));
+            assert!(
+                (covered(false) - 0.9).abs() > 0.04,
+                "{segment} by all: {}",
+                covered(false)
+            );
         }
     }
 

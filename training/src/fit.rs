@@ -8,6 +8,7 @@ use foretell_inference::{Calibration, Conformal, RowPredictor, Task};
 use foretell_models::{CandidateSpec, ModelSpec, TabularSpec};
 use rayon::prelude::*;
 
+use crate::conformal::SegmentOf;
 use crate::dataset::{Dataset, Prepared, check_classes, prepare};
 use crate::error::{FitError, TrainError};
 use crate::estimator::{BASELINE, Estimator, FittedModel, Tuned, estimator};
@@ -110,6 +111,7 @@ pub fn train_tabular(input: &TabularInput<'_>) -> Result<TabularOutcome, TrainEr
         data: &prepared.data,
         split: &split,
         folds: &folds,
+        segments: conformal::segments(model, input.tabular.segment.as_deref(), &prepared)?,
     };
     let tried = run.all(&candidates, &estimators)?;
     let winner = winner(&tried);
@@ -127,6 +129,8 @@ struct Run<'a> {
     data: &'a Dataset,
     split: &'a Split,
     folds: &'a [Fold],
+    /// What the rows' intervals are by.
+    segments: Option<SegmentOf>,
 }
 
 /// What one fold of one candidate said of its held-out rows.
@@ -190,15 +194,24 @@ impl Run<'_> {
             Calibration::Identity
         };
         let lower_bound = (task == Task::LifetimeValue).then_some(0.0);
-        let conformal = (!is_probability).then(|| conformal::fit(&p, &y, lower_bound));
+        let segments = self.segments_of(self.folds.iter().flat_map(|it| &it.held_out));
+        let conformal = (!is_probability).then(|| {
+            let conformal = conformal::fit(&p, &y, lower_bound);
+            match &self.segments {
+                Some(by) => conformal::by_segment(conformal, by.input(), &p, &y, &segments),
+                None => conformal,
+            }
+        });
         let honest = calibrate::held_out(&p, &y, &calibration);
         let answers = self.answers(fitted.as_ref(), &self.split.test)?;
         let test_answers: Vec<f64> = answers.into_iter().map(|it| calibration.apply(it)).collect();
+        let test_segments = self.segments_of(&self.split.test);
+        let intervals = conformal.as_ref().map(|it| (it, test_segments.as_slice()));
         let test_labels: Vec<f64> = self.split.test.iter().map(|&row| self.data.y[row]).collect();
         Ok(Candidate {
             spec: spec.clone(),
             validation: validation_loss(task).1(&y, &honest),
-            metrics: measure(task, &test_labels, &test_answers, conformal.as_ref()),
+            metrics: measure(task, &test_labels, &test_answers, intervals),
             test_answers,
             fit_seconds: said.iter().map(|it| it.seconds).sum::<f64>() + started.elapsed().as_secs_f64(),
             tuned: fitted.tuned(),
@@ -206,6 +219,12 @@ impl Run<'_> {
             calibration,
             conformal,
         })
+    }
+
+    /// The segment of each row; none where the intervals are of all.
+    fn segments_of<'r>(&self, rows: impl IntoIterator<Item = &'r usize>) -> Vec<Option<&str>> {
+        let Some(by) = &self.segments else { return Vec::new() };
+        rows.into_iter().map(|&row| by.of(&self.data.x, row)).collect()
     }
 
     /// Answers and labels of all held-out rows, fold by fold.
@@ -224,15 +243,20 @@ impl Run<'_> {
     }
 }
 
-/// Metrics of calibrated answers, by task; coverages where there are intervals.
-pub fn measure(task: Task, y: &[f64], answers: &[f64], conformal: Option<&Conformal>) -> Metrics {
+/// Metrics of calibrated answers, by task; coverages where there are intervals, with the segment of each row where they are by
+/// segment.
+pub fn measure(task: Task, y: &[f64], answers: &[f64], intervals: Option<(&Conformal, &[Option<&str>])>) -> Metrics {
     let mut measured = match task {
         Task::BinaryClassification => metrics::classification(y, answers),
         _ => metrics::regression(y, answers),
     };
     for (name, level) in [("coverage_80", 0.8), ("coverage_90", 0.9), ("coverage_95", 0.95)] {
-        let Some(conformal) = conformal else { break };
-        let intervals: Vec<(f64, f64)> = answers.iter().map(|&it| conformal.interval(it, level)).collect();
+        let Some((conformal, segments)) = intervals else { break };
+        let segment = |row: usize| segments.get(row).copied().flatten();
+        let interval = |(row, &it): (usize, &f64)| {
+            conformal.interval_of(foretell_inference::conformal::Said::value(it), segment(row), level)
+        };
+        let intervals: Vec<(f64, f64)> = answers.iter().enumerate().map(interval).collect();
         measured.insert(name.to_owned(), metrics::coverage(y, &intervals));
     }
     measured

@@ -57,12 +57,15 @@ pub(crate) enum Models {
         /// `M`, `M@3` or `M@champion`
         model: String,
     },
-    /// Write a version as one archive, for another registry or across an air gap
+    /// Write a version as one archive, for another registry or across an air gap; or its model as ONNX
     Export {
         /// `M`, `M@3` or `M@champion`
         model: String,
-        /// Folder for `M-3.tar`, or a file that ends in .tar
+        /// Folder for `M-3.tar` or `M-3.onnx`, or a file that ends so
         to: PathBuf,
+        /// The whole version, or what it predicts for any ONNX runtime
+        #[arg(long, value_enum, default_value = "archive")]
+        format: ExportFormat,
     },
     /// Register a model of XGBoost, LightGBM, CatBoost, ONNX or safetensors, an MLflow model folder, or an archive
     Import(Import),
@@ -75,6 +78,13 @@ pub(crate) enum Models {
     Gc(Gc),
     /// Check every digest, every log, every alias
     Verify,
+}
+
+/// What `export` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ExportFormat {
+    Archive,
+    Onnx,
 }
 
 #[derive(Debug, Clone, Args)]

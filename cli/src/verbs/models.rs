@@ -24,7 +24,7 @@ use foretell_registry::{
 use foretell_serving::Clock;
 use serde_json::{Value, json};
 
-use crate::arguments::{Common, Import, Models};
+use crate::arguments::{Common, ExportFormat, Import, Models};
 use crate::output;
 use crate::project::Project;
 
@@ -65,7 +65,10 @@ pub(crate) async fn run(common: &Common, verb: Models) -> Result<ExitCode> {
         Models::Delete(verb) => delete::run(&desk, verb).await,
         Models::Compare { a, b } => compare::run(&desk, &a, &b).await,
         Models::Reproduce { model } => reproduce::run(&desk, &model).await,
-        Models::Export { model, to } => archive::export(&desk, &model, &to).await,
+        Models::Export { model, to, format } => match format {
+            ExportFormat::Archive => archive::export(&desk, &model, &to).await,
+            ExportFormat::Onnx => archive::export_onnx(&desk, &model, &to).await,
+        },
         Models::Import(verb) => import(&desk, verb).await,
         Models::Sign { model } => upkeep::sign(&desk, &model).await,
         Models::Gc(verb) => upkeep::gc(&desk, verb).await,

@@ -2,6 +2,7 @@
 
 use foretell_features::document::Section;
 use foretell_features::{Cutoffs, Definitions, LabelSpec, Population, Span, Timestamp, spelling};
+use foretell_inference::Task;
 
 use super::check_name;
 use crate::spec::SplitSpec;
@@ -12,8 +13,9 @@ const TEST_FRACTION: f64 = 0.2;
 pub(super) fn training(
     root: &Section<'_>,
     label: Option<&LabelSpec>,
+    task: Task,
     definitions: &Definitions,
-) -> (Option<Cutoffs>, Population) {
+) -> (Option<Cutoffs>, Population, Option<String>) {
     let section = root.table("training");
     let cutoffs = section.as_ref().and_then(cutoffs);
     let population = section
@@ -36,10 +38,20 @@ pub(super) fn training(
         }
         _ => {}
     }
+    let segment = section.as_ref().and_then(|it| segment(it, task));
     if let Some(section) = section {
         section.refuse_unknown();
     }
-    (cutoffs, population)
+    (cutoffs, population, segment)
+}
+
+/// The feature that intervals are by.
+fn segment(training: &Section<'_>, task: Task) -> Option<String> {
+    let segment = training.get("intervals_by");
+    if segment.is_some() && task == Task::BinaryClassification {
+        training.problem("intervals_by", "a probability has no interval; leave it out");
+    }
+    segment
 }
 
 fn cutoffs(training: &Section<'_>) -> Option<Cutoffs> {

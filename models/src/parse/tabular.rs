@@ -27,7 +27,7 @@ pub(super) fn tabular(root: &Section<'_>, task: Task, definitions: &Definitions)
     }
     let (features, except) = (features.unwrap_or_default(), except.unwrap_or_default());
     let label = label::label(root, task, definitions);
-    let (cutoffs, population) = population::training(root, label.as_ref(), definitions);
+    let (cutoffs, population, segment) = population::training(root, label.as_ref(), task, definitions);
     let split = population::split(root, cutoffs.as_ref(), label.as_ref());
     if let (true, Some(entity)) = (known, &entity) {
         let scope = Scope {
@@ -53,6 +53,7 @@ pub(super) fn tabular(root: &Section<'_>, task: Task, definitions: &Definitions)
         population,
         label: label?,
         split,
+        segment,
     })
 }
 

@@ -461,3 +461,37 @@ fn text(file: PathBuf) -> (PathBuf, String) {
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     (file, text)
 }
+
+#[test]
+fn intervals_are_by_a_segment_where_the_model_says_so() {
+    let of = |task: &str, intervals: &str| {
+        let text = format!(
+            "name = \"m\"\ntask = \"{task}\"\nentity = \"customer\"\nfeatures = [\"profile:plan\"]\n{intervals}\n[label]\nsource = \"customers\"\ncolumn = \"left\"\n"
+        );
+        read(&text)
+    };
+    let segment = |intervals: &str| of("regression", intervals).unwrap().tabular().unwrap().segment.clone();
+    assert_eq!(segment("[training]\nintervals_by = \"plan\""), Some("plan".to_owned()));
+    assert_eq!(segment(""), None);
+    let cases = [
+        (
+            "binary_classification",
+            "[training]\nintervals_by = \"plan\"",
+            "a probability has no interval",
+        ),
+        (
+            "regression",
+            "[training]\nintervals_bye = \"plan\"",
+            "did you mean `intervals_by`?",
+        ),
+        (
+            "multiclass_classification",
+            "",
+            "bring one with `foretell models import`",
+        ),
+    ];
+    for (task, intervals, expected) in cases {
+        let problems = of(task, intervals).unwrap_err().to_string();
+        assert!(problems.contains(expected), "{problems}");
+    }
+}

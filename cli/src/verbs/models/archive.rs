@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use foretell_inference::{Model, onnx};
 use foretell_registry::{ImportRequest, ModelVersion};
 use serde_json::json;
 
@@ -14,7 +15,7 @@ use crate::arguments::Import;
 
 pub(super) async fn export(desk: &Desk, model: &str, to: &Path) -> Result<ExitCode> {
     let version = desk.version(model).await?;
-    let file = place(&version, to)?;
+    let file = place(&version, to, "tar")?;
     // Under another name until it is whole: an archive that is there can be taken along.
     let partial = file.with_extension("tar.partial");
     let cannot = || format!("cannot write `{}`", file.display());
@@ -33,11 +34,26 @@ pub(super) async fn export(desk: &Desk, model: &str, to: &Path) -> Result<ExitCo
     Ok(desk.say(&document, &format!("wrote {version} to {}", file.display())))
 }
 
+/// What the version predicts, as one ONNX file: inputs, predictor, calibration and intervals; no decisions and no reasons.
+pub(super) async fn export_onnx(desk: &Desk, model: &str, to: &Path) -> Result<ExitCode> {
+    let version = desk.version(model).await?;
+    let loaded = Model::load(&desk.files(&version).await?).with_context(|| version.to_string())?;
+    let bytes = onnx::export(&loaded).with_context(|| format!("{version} cannot be said in ONNX"))?;
+    let file = place(&version, to, "onnx")?;
+    std::fs::write(&file, bytes).with_context(|| format!("cannot write `{}`", file.display()))?;
+    let document =
+        json!({ "model": version.model, "version": version.version, "digest": version.digest, "file": file });
+    Ok(desk.say(&document, &format!("wrote {version} to {}", file.display())))
+}
+
 /// The file itself, or one in the folder that is named as the version.
-fn place(version: &ModelVersion, to: &Path) -> Result<PathBuf> {
-    let (folder, file) = match to.extension().is_some_and(|it| it == "tar") {
+fn place(version: &ModelVersion, to: &Path, extension: &str) -> Result<PathBuf> {
+    let (folder, file) = match to.extension().is_some_and(|it| it == extension) {
         true => (to.parent().unwrap_or(Path::new("")), to.to_owned()),
-        false => (to, to.join(format!("{}-{}.tar", version.model, version.version))),
+        false => (
+            to,
+            to.join(format!("{}-{}.{extension}", version.model, version.version)),
+        ),
     };
     if !folder.as_os_str().is_empty() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
