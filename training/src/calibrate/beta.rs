@@ -16,7 +16,8 @@ pub(super) fn beta(p: &[f64], y: &[f64]) -> Calibration {
     // A slope that would be below 0 is 0, and the rest is fitted without it, as in the paper.
     let mut free = [true; 3];
     let mut fitted = fit(&rows, free);
-    while let Some(falling) = (0..2).find(|&it| free[it] && !(fitted[it] >= 0.0)) {
+    let falls = |slope: f64| slope < 0.0 || slope.is_nan();
+    while let Some(falling) = (0..2).find(|&it| free[it] && falls(fitted[it])) {
         free[falling] = false;
         fitted = fit(&rows, free);
     }

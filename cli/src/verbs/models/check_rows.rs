@@ -49,7 +49,8 @@ pub(super) fn check(model: &Model, file: &Path, expect: &[String]) -> Result<Che
         let difference = by
             .compare(row, &predict(model, row).with_context(place)?)
             .with_context(place)?;
-        if !(difference <= TOLERANCE) {
+        let close = difference <= TOLERANCE;
+        if !close {
             bail!(
                 "{}: the imported model does not predict what column `{}` says; {}; nothing was registered",
                 place(),
