@@ -35,7 +35,8 @@ impl PeerModel {
             let about = entry?.path().join("shape.json");
             if about.exists() {
                 let model = Self::read(&about)?;
-                found.insert((model.size(), model.columns, model.library), model);
+                let order = (model.size(), model.shape.clone(), model.columns, model.library);
+                found.insert(order, model);
             }
         }
         let mut models: Vec<Self> = found.into_values().collect();

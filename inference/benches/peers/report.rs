@@ -20,7 +20,7 @@ use crate::xgboost::XGBoost;
 const TOLERANCE: f64 = 1e-5;
 /// Of so many rows on, a peer that was this many times slower than the fastest at the size before is left out.
 const LARGE: usize = 65_536;
-const HOPELESS: f64 = 3.0;
+const HOPELESS: f64 = 2.0;
 
 const PEERS: [&str; 5] = ["LightGBM", "XGBoost", "ONNX Runtime", "TL2cgen", "lleaves"];
 

@@ -17,9 +17,9 @@ pub(crate) struct Effort {
 
 impl Effort {
     pub(crate) const FULL: Self = Self {
-        rounds: 12,
-        round: Duration::from_millis(8),
-        budget: Duration::from_millis(600),
+        rounds: 10,
+        round: Duration::from_millis(6),
+        budget: Duration::from_millis(250),
     };
     pub(crate) const QUICK: Self = Self {
         rounds: 6,

@@ -137,14 +137,34 @@ impl TreeEnsemble {
             });
         };
         pass();
-        let mut round = || {
-            let (began, mut passes) = (Instant::now(), 0_u32);
-            while began.elapsed() < ROUND {
-                pass();
-                passes += 1;
-            }
-            began.elapsed() / passes
-        };
-        (0..ROUNDS).map(|_| round()).min().unwrap_or(Duration::MAX)
+        (0..ROUNDS)
+            .map(|_| time_of_pass(ROUND, &mut pass))
+            .min()
+            .unwrap_or(Duration::MAX)
+    }
+}
+
+/// What a pass takes, over passes that fill a round: at least one, since the machine may be elsewhere for all of it.
+fn time_of_pass(round: Duration, mut pass: impl FnMut()) -> Duration {
+    let (began, mut passes) = (Instant::now(), 0_u32);
+    loop {
+        pass();
+        passes += 1;
+        let elapsed = began.elapsed();
+        if elapsed >= round {
+            return elapsed / passes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_that_is_over_before_it_began_still_times_one_pass() {
+        let mut passes = 0;
+        time_of_pass(Duration::ZERO, || passes += 1);
+        assert_eq!(passes, 1);
     }
 }
