@@ -1,8 +1,8 @@
 //! Networks for tables: multilayer perceptrons and residual ones, their weights as safetensors, their architecture beside them.
 //!
 //! [`architecture`] says what can be written. Weights are read in any of the format's floats and computed in float64. Rows go
-//! through loops of our own, which one row cannot beat; with the feature `neural`, candle computes on other devices and in
-//! float32 ([`Device`]). Training networks is not here.
+//! through loops of our own, inline; with the feature `neural`, candle computes on other devices and in float32 ([`Device`]).
+//! Training networks is not here.
 
 pub mod architecture;
 mod build;

@@ -1,7 +1,8 @@
 //! The blocks on AVX-512 with VBMI: one byte permute fetches the codes of all tests of a block, one compare decides them.
 //!
-//! `unsafe` is in this file and in `avx2` alone: calls of functions for a processor that was asked for, loads and stores through
-//! references of the right size, and the gather of exits, whose numbers packing made.
+//! `unsafe` is in this file, in `avx2` and in the vector half of `leaf_shap`: calls of functions for a processor that was asked for,
+//! loads and stores through references of the right size, prefetches, and the gather of exits, whose numbers packing made or a
+//! check of the file has passed.
 #![allow(unsafe_code, reason = "vector instructions")]
 
 use std::arch::x86_64::*;
