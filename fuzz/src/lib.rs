@@ -144,17 +144,10 @@ pub fn with_checksum(bytes: &[u8]) -> Vec<u8> {
 const CHECKSUM: Range<usize> = 16..32;
 const LENGTH: Range<usize> = 32..40;
 
-/// An error says something, and not at length.
+/// An error says something.
 pub fn refuses_in_a_sentence<T>(result: Result<T, InferenceError>) -> Option<T> {
     result
-        .map_err(|error| {
-            let sentence = error.to_string();
-            assert!(
-                !sentence.is_empty() && sentence.len() < 4096,
-                "{} bytes of error",
-                sentence.len()
-            );
-        })
+        .map_err(|error| assert!(!error.to_string().is_empty(), "an error that says nothing"))
         .ok()
 }
 
